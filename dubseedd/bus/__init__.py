@@ -1,0 +1,1 @@
+"""Our own D-Bus interface: names, signatures, forwarding. It holds no logic."""

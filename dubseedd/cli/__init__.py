@@ -1,0 +1,1 @@
+"""dubseedctl: a client of the bus, and the same engine without one."""

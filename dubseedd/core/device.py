@@ -1,0 +1,79 @@
+"""Block devices: which is a seed, and what counts as plugging one in.
+
+A plug is a new DISKSEQ, or a return after `remove` or SYSTEMD_READY=0. Every other `change` of a known device starts
+nothing: UDisks2's own Mount and Unmount cause one each.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+Number = tuple[int, int]
+"""(major, minor) of a device node."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDevice:
+    """What udev says of one block device at one moment.
+
+    `size` is in bytes; `loops` are the loop devices it is or stands on, `/dev/loop0` for its partition `/dev/loop0p1`.
+    """
+
+    node: str
+    number: Number
+    diskseq: int
+    usage: str
+    label: str
+    uuid: str
+    filesystem: str
+    size: int
+    ready: bool
+    loops: tuple[str, ...] = ()
+
+    def is_seed(self, label: str) -> bool:
+        """Does it carry a file system of this label, ready for use?"""
+        return self.ready and self.usage == "filesystem" and self.label == label
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEvent:
+    """A uevent (`action` is add, change, remove …) or, with action `present`, a device found by listing."""
+
+    action: str
+    device: BlockDevice
+
+
+class Change(Enum):
+    """What an event means for us."""
+
+    PLUGGED = auto()
+    UNPLUGGED = auto()
+    NOTHING = auto()
+
+
+@dataclass(slots=True)
+class Plugs:
+    """The seeds that are plugged in, by device number, with the DISKSEQ of their plug."""
+
+    label: str
+    _plugged: dict[Number, BlockDevice] = field(default_factory=dict)
+
+    def observe(self, event: BlockEvent) -> tuple[Change, ...]:
+        """Take in one event; a device that was swapped unseen is unplugged and plugged."""
+        device = event.device
+        known = self._plugged.get(device.number)
+        here = event.action != "remove" and device.is_seed(self.label)
+        if not here:
+            self._plugged.pop(device.number, None)
+            return (Change.UNPLUGGED,) if known else ()
+        self._plugged[device.number] = device
+        if known is None:
+            return (Change.PLUGGED,)
+        same = known.diskseq == device.diskseq and known.uuid == device.uuid
+        return () if same else (Change.UNPLUGGED, Change.PLUGGED)
+
+    def missing_from(self, listed: frozenset[Number]) -> tuple[BlockDevice, ...]:
+        """Forget and return the seeds that a fresh listing no longer shows, as after lost events."""
+        gone = tuple(device for number, device in self._plugged.items() if number not in listed)
+        for device in gone:
+            del self._plugged[device.number]
+        return gone

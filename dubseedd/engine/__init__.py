@@ -1,0 +1,1 @@
+"""Blocking file work, run in threads: no asyncio, no D-Bus."""

@@ -1,0 +1,1 @@
+"""The conductor: it owns the state, on one loop, and reaches the world through its ports."""

@@ -1,0 +1,76 @@
+"""The ports: what the conductor needs of the world. Adapters provide them; nothing here knows how."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from dubseedd.core.device import BlockDevice, BlockEvent, Number
+from dubseedd.core.events import Event
+from dubseedd.names import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What UDisks2 tells of a block device: `drive` is vendor and model, empty where it has none."""
+
+    number: Number
+    mount_points: tuple[str, ...]
+    drive: str
+    serial: str
+    can_power_off: bool
+
+
+class Devices(Protocol):
+    """The block devices of this machine."""
+
+    def listed(self) -> list[BlockDevice]:
+        """All block devices there are now."""
+
+    def watch(self, on_event: Callable[[BlockEvent], None], on_lost: Callable[[], None]) -> Callable[[], None]:
+        """Report every uevent from now on; `on_lost` when events were dropped: list again. Returns the undo."""
+
+
+class Disks(Protocol):
+    """Mounting and unmounting. Every method raises StoreTrouble with MountFailed."""
+
+    async def find(self, device: BlockDevice) -> Disk:
+        """Wait until the disk service knows this device (same number, same label) and tell of it."""
+
+    async def loop_owner(self, node: str) -> int:
+        """The uid that set a loop device up."""
+
+    async def mount(self, device: BlockDevice, options: tuple[str, ...]) -> tuple[str, bool]:
+        """Mount it: (mount point, was it us). False where somebody else had mounted it already."""
+
+    async def unmount(self, device: BlockDevice) -> None:
+        """Unmount it; that it is mounted no more is success."""
+
+    async def power_off(self, device: BlockDevice) -> None:
+        """Power its drive down; a drive that cannot do that is left alone."""
+
+    def watch(self, on_change: Callable[[Number, tuple[str, ...]], None]) -> Callable[[], None]:
+        """Report the mount points of every device whose mounts change. Returns the undo."""
+
+
+class Recorder(Protocol):
+    """Journal and history."""
+
+    def record(self, event: Event) -> None:
+        """Take an event in; returns at once."""
+
+
+class Authority(Protocol):
+    """Who may do what."""
+
+    async def check(self, sender: str, action: Action) -> bool:
+        """May the connection with this unique bus name do it? Every doubt is a no."""
+
+
+class Clock(Protocol):
+    """Wall-clock time."""
+
+    def __call__(self) -> int:
+        """Microseconds since the epoch."""
+
+
+Later = Callable[[], Awaitable[None]]
