@@ -1,0 +1,89 @@
+"""Plans: which file of a bundle comes from where, and in which order.
+
+What is staged already is left alone, what the store has under any name is copied within it, the rest is read from the
+seed. Small files go first: the rules on their content are then judged before the weights are moved.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dubseedd.core.bundle import BundleFile
+from dubseedd.core.receipt import Receipt
+
+BLOCK_BYTES = 4096
+"""What a file occupies is rounded up to this."""
+
+
+class Origin(StrEnum):
+    STAGED = "staged"
+    STORE = "store"
+    SEED = "seed"
+
+
+class Verdict(StrEnum):
+    """What a bundle on a seed means for the store; a refused one has its error's full name instead."""
+
+    NEW = "new"
+    UPDATE = "update"
+    STAGED = "staged"
+    CURRENT = "current"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One file, its origin and, within the store, the path that holds the same bytes."""
+
+    file: BundleFile
+    origin: Origin
+    twin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps of one sync in their order. Sizes in bytes."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def bytes_total(self) -> int:
+        """What has to be moved from the seed."""
+        return sum(step.file.size for step in self.steps if step.origin is Origin.SEED)
+
+    @property
+    def bytes_skipped(self) -> int:
+        """What is in place or in the store already."""
+        return sum(step.file.size for step in self.steps if step.origin is not Origin.SEED)
+
+    @property
+    def bytes_needed(self) -> int:
+        """Room that the files still to be written will occupy."""
+        return sum(
+            -(-step.file.size // BLOCK_BYTES) * BLOCK_BYTES for step in self.steps if step.origin is not Origin.STAGED
+        )
+
+
+def make_plan(files: Collection[BundleFile], staged: Collection[str], twins: Mapping[str, str]) -> Plan:
+    """Plan the files of a bundle: `staged` are paths in place, `twins` maps a SHA-256 to a path in the store."""
+
+    def step(file: BundleFile) -> Step:
+        if file.path in staged:
+            return Step(file, Origin.STAGED)
+        if file.sha256 in twins:
+            return Step(file, Origin.STORE, twins[file.sha256])
+        return Step(file, Origin.SEED)
+
+    return Plan(tuple(step(file) for file in sorted(files, key=lambda file: (file.size, file.path))))
+
+
+def judge(
+    manifest_sha256: str, *, receipt: Receipt | None, untouched: bool, occupied: bool, staged: bool
+) -> Verdict:
+    """What a bundle with this manifest means: `receipt` is of the folder of its name, `untouched` that its files are
+    as recorded, `occupied` that something of that name is there at all, `staged` that a copy of it is complete."""
+    if receipt is None:
+        return Verdict.FOREIGN if occupied else (Verdict.STAGED if staged else Verdict.NEW)
+    if receipt.manifest_sha256 == manifest_sha256 and untouched and not receipt.damage[0]:
+        return Verdict.CURRENT
+    return Verdict.STAGED if staged and receipt.held_back != manifest_sha256 else Verdict.UPDATE
