@@ -1,0 +1,69 @@
+# dubseedd: what a person types. `make` alone lists it.
+
+PYTHON_VENV := .venv/bin/python
+PYTEST_ARGS ?=
+SIZE ?= 256MiB
+SEED ?=
+
+# Where `make install` puts things; DESTDIR stages them for a package.
+DESTDIR ?=
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+# The interpreter of the installed programs; its version has to be the one that the dependencies were built for.
+PYTHON ?= $(shell $(PYTHON_VENV) -c 'import sys; print(sys._base_executable)')
+# "no" leaves the dependencies to the distribution: PYTHON finds them by itself.
+VENDOR ?= yes
+
+bindir = $(PREFIX)/bin
+libdir = $(PREFIX)/lib/dubseedd
+unitdir = $(PREFIX)/lib/systemd/system
+catalogdir = $(PREFIX)/lib/systemd/catalog
+tmpfilesdir = $(PREFIX)/lib/tmpfiles.d
+rulesdir = $(PREFIX)/lib/udev/rules.d
+dbusdir = $(PREFIX)/share/dbus-1
+# dbus-daemon looks for policies in /usr and /etc, for everything else in /usr/local as well.
+policydir = $(if $(filter /usr,$(PREFIX)),/usr/share,$(SYSCONFDIR))/dbus-1/system.d
+config = $(SYSCONFDIR)/dubnium/dubseedd.toml
+
+# source:destination of every single file, for install and uninstall alike; the configuration is a case of its own.
+FILES = \
+  packaging/bin/dubseedd:$(bindir)/dubseedd \
+  packaging/bin/dubseedctl:$(bindir)/dubseedctl \
+  systemd/dubseedd.service:$(unitdir)/dubseedd.service \
+  systemd/dubseedd.tmpfiles.conf:$(tmpfilesdir)/dubseedd.conf \
+  udev/80-dubseedd.rules:$(rulesdir)/80-dubseedd.rules \
+  packaging/dbus/org.dubnium.Seed1.conf:$(policydir)/org.dubnium.Seed1.conf \
+  packaging/dbus/org.dubnium.Seed1.service:$(dbusdir)/system-services/org.dubnium.Seed1.service \
+  dubseedd/bus/org.dubnium.Seed1.xml:$(dbusdir)/interfaces/org.dubnium.Seed1.xml \
+  $(patsubst %,%:$(catalogdir)/dubseedd.catalog,$(wildcard systemd/dubseedd.catalog))
+
+.PHONY: help provision try test lint coverage install uninstall clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+provision:
+	@tools/provision
+
+try: provision  ## run the main job here and now [SIZE=4GiB] [SEED=/dev/sdX1, a real stick]
+	@$(PYTHON_VENV) tools/try.py --size "$(SIZE)" --seed "$(SEED)"
+
+test: provision  ## run all tests [PYTEST_ARGS=...]
+	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
+
+lint: provision  ## format, style, types, layers
+	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/lint-imports
+
+coverage: provision  ## run all tests and show the lines that none of them reaches
+	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS) && .venv/bin/coverage report --show-missing --skip-covered
+
+install: provision  ## install on this machine [PREFIX=/usr/local] [DESTDIR=]
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(libdir)" CONFIG="$(config)" PYTHON="$(PYTHON)" \
+	  VENDOR="$(VENDOR)" tools/install $(FILES)
+
+uninstall:  ## remove what install put there; models and a changed configuration stay
+	@DESTDIR="$(DESTDIR)" LIBDIR="$(libdir)" CONFIG="$(config)" tools/uninstall $(FILES)
+
+clean:  ## remove the virtual environment and every cache
+	rm -rf .venv build *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
