@@ -1,0 +1,238 @@
+"""`make install` into a folder: what stands there is what systemd, udev and dbus-daemon take."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from dbus_next.aio import MessageBus
+
+from dubseedd.names import BUS_NAME, ROOT_PATH
+
+ROOT = Path(__file__).parent.parent
+MAX_EXPOSURE = 1.8
+NOBODY = 65534
+BUS_DRIVER = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def run(*argv: str | Path, **options: object) -> str:
+    """The output of a command that has to succeed."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    assert done.returncode == 0, f"{argv}\n{done.stdout}{done.stderr}"
+    return str(done.stdout + done.stderr)
+
+
+def make(target: str, stage: Path, *variables: str) -> None:
+    """Run make for a stage, with this interpreter and the dependencies that it has; nothing is downloaded."""
+    run(
+        "make",
+        "-o",
+        "provision",
+        target,
+        f"DESTDIR={stage}",
+        f"PYTHON={sys.executable}",
+        "VENDOR=no",
+        *variables,
+        cwd=ROOT,
+    )
+
+
+def files(stage: Path) -> set[str]:
+    return {f"/{path.relative_to(stage)}" for path in stage.rglob("*") if not path.is_dir()}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stage")
+    make("install", folder)
+    return folder
+
+
+def test_every_file_goes_where_its_reader_looks(stage: Path) -> None:
+    outside_the_library = {file for file in files(stage) if not file.startswith("/usr/local/lib/dubseedd/")}
+    assert outside_the_library >= {
+        "/etc/dbus-1/system.d/org.dubnium.Seed1.conf",
+        "/etc/dubnium/dubseedd.toml",
+        "/usr/local/bin/dubseedctl",
+        "/usr/local/bin/dubseedd",
+        "/usr/local/lib/systemd/system/dubseedd.service",
+        "/usr/local/lib/tmpfiles.d/dubseedd.conf",
+        "/usr/local/lib/udev/rules.d/80-dubseedd.rules",
+        "/usr/local/share/dbus-1/interfaces/org.dubnium.Seed1.xml",
+        "/usr/local/share/dbus-1/system-services/org.dubnium.Seed1.service",
+    }
+
+
+def test_the_policy_of_a_distribution_package_stays_out_of_etc(tmp_path: Path) -> None:
+    make("install", tmp_path, "PREFIX=/usr")
+    assert "/usr/share/dbus-1/system.d/org.dubnium.Seed1.conf" in files(tmp_path)
+    assert {file for file in files(tmp_path) if file.startswith("/etc/")} == {"/etc/dubnium/dubseedd.toml"}
+    unit = (tmp_path / "usr/lib/systemd/system/dubseedd.service").read_text()
+    assert "ExecStart=/usr/bin/dubseedd\n" in unit
+
+
+def test_no_file_knows_the_stage(stage: Path) -> None:
+    knowing = [file for file in files(stage) if str(stage).encode() in (stage / file[1:]).read_bytes()]
+    assert knowing == []
+
+
+@pytest.mark.parametrize("program", ["dubseedd", "dubseedctl"])
+def test_the_installed_programs_run_from_the_stage(stage: Path, program: str) -> None:
+    assert program in run(stage / "usr/local/bin" / program, "--help")
+
+
+def test_uninstall_leaves_nothing(tmp_path: Path) -> None:
+    make("install", tmp_path)
+    make("uninstall", tmp_path)
+    assert files(tmp_path) == set()
+
+
+def test_models_and_a_changed_configuration_outlive_uninstall_and_install(tmp_path: Path) -> None:
+    make("install", tmp_path)
+    config = tmp_path / "etc/dubnium/dubseedd.toml"
+    config.write_text('[sync]\nautomatic = "off"\n')
+    model = tmp_path / "var/lib/dubnium/models/a-model/config.json"
+    model.parent.mkdir(parents=True)
+    model.write_text("{}")
+    make("install", tmp_path)
+    make("uninstall", tmp_path)
+    assert files(tmp_path) == {"/etc/dubnium/dubseedd.toml", "/var/lib/dubnium/models/a-model/config.json"}
+    assert config.read_text() == '[sync]\nautomatic = "off"\n'
+
+
+def test_systemd_takes_the_unit(stage: Path, tmp_path: Path) -> None:
+    unit = tmp_path / "dubseedd.service"
+    installed = (stage / "usr/local/lib/systemd/system/dubseedd.service").read_text()
+    unit.write_text(installed.replace("ExecStart=", f"ExecStart={stage}"))
+    assert run("systemd-analyze", "verify", "--man=no", unit) == ""
+
+
+def test_the_sandbox_is_as_tight_as_promised(stage: Path) -> None:
+    unit = stage / "usr/local/lib/systemd/system/dubseedd.service"
+    said = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
+    exposure = re.search(r"Overall exposure level for dubseedd.service: ([\d.]+)", said)
+    assert exposure is not None, said
+    assert float(exposure[1]) <= MAX_EXPOSURE
+
+
+@needs_root
+def test_tmpfiles_makes_a_store_that_only_root_may_change(stage: Path) -> None:
+    run("systemd-tmpfiles", "--create", f"--root={stage}", "dubseedd.conf")
+    modes = {
+        folder: oct((stage / folder).stat().st_mode & 0o7777)
+        for folder in ("var/lib/dubnium", "var/lib/dubnium/models", "var/lib/dubnium/models/.dubseed")
+    }
+    assert list(modes.values()) == ["0o755", "0o755", "0o700"]
+
+
+@contextmanager
+def attached_image(folder: Path, label: str) -> Iterator[str]:
+    """The name of a loop device with an empty file system of this label on it."""
+    image = folder / "stick.img"
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    run("mkfs.ext4", "-q", "-L", label, image)
+    node = run("losetup", "--find", "--show", "--read-only", image).strip()
+    try:
+        yield Path(node).name
+    finally:
+        run("losetup", "--detach", node)
+
+
+@needs_root
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("label", "action", "wanted"),
+    [("DUB-SEED", "change", True), ("DUB-SEED", "remove", False), ("OTHER", "change", False)],
+)
+def test_udev_starts_the_service_for_a_seed_and_for_nothing_else(
+    stage: Path, tmp_path: Path, label: str, action: str, wanted: bool
+) -> None:
+    """udev's own rehearsal with ours as the only local rule; /run and /dev are private, nothing stays."""
+    script = """
+        mount -t tmpfs tmpfs /run
+        mkdir -p /run/udev/rules.d /run/nodes
+        cp "$1" /run/udev/rules.d
+        cp -a /dev/null "/dev/$3" /run/nodes
+        mount -t tmpfs tmpfs /dev
+        cp -a /run/nodes/* /dev
+        exec udevadm test --action="$2" "/sys/class/block/$3"
+    """
+    rule = stage / "usr/local/lib/udev/rules.d/80-dubseedd.rules"
+    with attached_image(tmp_path, label) as device:
+        said = run("unshare", "--mount", "sh", "-ec", script, "sh", rule, action, device)
+    assert "80-dubseedd.rules" in said
+    assert ("SYSTEMD_WANTS=dubseedd.service" in said) is wanted
+    assert not re.search(
+        r"80-dubseedd.rules:\d+ (?!.*PROGRAM).*(?:invalid|unknown|ignoring)", said, re.IGNORECASE
+    )
+
+
+@pytest.fixture
+def bus(stage: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of a system bus that knows our policy and no other."""
+    address = f"unix:abstract={tmp_path}/bus"
+    config = tmp_path / "bus.conf"
+    config.write_text(f"""<busconfig>
+      <type>system</type> <listen>{address}</listen> <auth>EXTERNAL</auth>
+      <policy context="default"> <allow user="*"/> <deny own="*"/> <deny send_type="method_call"/>
+        <allow send_destination="org.freedesktop.DBus"/> <allow send_type="signal"/>
+        <allow send_requested_reply="true" send_type="method_return"/>
+        <allow send_requested_reply="true" send_type="error"/>
+        <allow receive_type="method_call"/> <allow receive_type="method_return"/>
+        <allow receive_type="error"/> <allow receive_type="signal"/> </policy>
+      <includedir>{stage}/etc/dbus-1/system.d</includedir>
+    </busconfig>""")
+    log = tmp_path / "bus.log"
+    argv = ["dbus-daemon", "--nofork", "--print-address", f"--config-file={config}"]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True) as daemon,
+    ):
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline().startswith(address), log.read_text()
+        yield address
+        daemon.terminate()
+
+
+async def busctl_call(bus: str, user: int, *words: str) -> str:
+    """What busctl says when this user makes the call."""
+    argv = ("busctl", f"--address={bus}", "call", *words)
+    process = await asyncio.create_subprocess_exec(*argv, user=user, stdout=PIPE, stderr=STDOUT)
+    said, _ = await process.communicate()
+    return said.decode()
+
+
+@needs_root
+async def test_only_root_may_own_the_name(bus: str) -> None:
+    request = (*BUS_DRIVER, "RequestName", "su", BUS_NAME, "0")
+    assert await busctl_call(bus, 0, *request) == "u 1\n"
+    assert await busctl_call(bus, NOBODY, *request) == "Call failed: Access denied\n"
+
+
+@needs_root
+async def test_everyone_reaches_the_daemon(bus: str) -> None:
+    daemon = await MessageBus(bus_address=bus).connect()
+    await daemon.request_name(BUS_NAME)
+    said = await busctl_call(bus, NOBODY, BUS_NAME, ROOT_PATH, "org.freedesktop.DBus.Peer", "Ping")
+    daemon.disconnect()
+    daemon._stream.close()  # the library leaves it open
+    daemon._sock.close()
+    assert said == ""
+
+
+def test_activation_goes_to_the_unit(stage: Path) -> None:
+    activation = (
+        (stage / "usr/local/share/dbus-1/system-services/org.dubnium.Seed1.service").read_text().splitlines()
+    )
+    unit = (stage / "usr/local/lib/systemd/system/dubseedd.service").read_text().splitlines()
+    assert {"Name=org.dubnium.Seed1", "SystemdService=dubseedd.service"} <= set(activation)
+    assert "BusName=org.dubnium.Seed1" in unit
