@@ -1,7 +1,7 @@
 """The deliberate errors, in families that tell the caller what to do.
 
     SeedRefused     the seed or bundle is wrong: mend the seed
-    SeedGone        the device went away: plug it in again
+    Interrupted     the device went away, or the daemon is stopped: it goes on by itself
     StoreTrouble    our side is wrong: disk, store, mount
     CallRefused     the caller asked for what cannot be
     Cancelled       somebody asked us to stop
@@ -39,11 +39,22 @@ class CallRefused(Failure):
     """What was asked for is impossible, unknown or not allowed."""
 
 
-class SeedGone(Failure):
+class Interrupted(Failure):
+    """The work was cut short from outside and goes on by itself; what was verified is kept."""
+
+
+class SeedGone(Interrupted):
     """The device was pulled or died while it was read."""
 
     def __init__(self, sentence: str = "the seed was pulled out; plug it in again and the job goes on by itself") -> None:
         super().__init__(ErrorName.SEED_GONE, sentence)
+
+
+class Stopping(Interrupted):
+    """The daemon is being stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorName.CANCELLED, "dubseedd is being stopped; the job goes on when it is started again")
 
 
 class Cancelled(Failure):

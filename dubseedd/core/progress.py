@@ -4,6 +4,7 @@ Work is counted in steps of a byte: each byte that is copied, and each that is r
 so that it goes on evenly through both phases and never goes back.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dubseedd.core.lifecycle import JobState
@@ -25,6 +26,13 @@ class Meter:
     current_file: str = ""
     work_total: int = 0
     work_done: int = 0
+    on_phase: Callable[[JobState], None] = lambda _: None
+
+    def enter(self, phase: JobState) -> None:
+        """Begin a phase, and say so to whoever follows the job."""
+        if phase is not self.phase:
+            self.phase = phase
+            self.on_phase(phase)
 
     @property
     def fraction(self) -> float:

@@ -1,0 +1,162 @@
+"""Adoption: taking over what the runbook has put into the store by hand. It is verified in place, nothing is copied.
+
+The folder is the runbook's work when it and all in it is root's, not writable by others, singly linked, and matches the
+seed's manifest or else the SHA256SUMS of its own; litter and neighbours of the manifest aside.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from dubseedd.core.bundle import BundleFile, format_of, is_litter, shown
+from dubseedd.core.lifecycle import JobState
+from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
+from dubseedd.core.progress import Meter
+from dubseedd.core.receipt import FileRecord, Receipt
+from dubseedd.engine import copying, publishing, tree
+from dubseedd.engine.durable import write_file
+from dubseedd.engine.pump import Pump
+from dubseedd.engine.staging import FOLDER_MODE
+from dubseedd.engine.store import Store
+from dubseedd.errors import Failure
+from dubseedd.names import MANIFEST, NEIGHBOURS
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A folder of the store whose every byte has been found to be that of `manifest`."""
+
+    name: str
+    manifest: Manifest
+    blake3: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Somebody else's: the sentence says why it is not adopted; `replaceable` that it is root's folder at least."""
+
+    sentence: str
+    replaceable: bool
+
+
+def examine(store: Store, name: str, offered: Manifest, pump: Pump, meter: Meter) -> Adoption | Foreign:
+    """Is the foreign object under this name the runbook's work? Reads what it has to compare."""
+    path = store.path_of(name)
+    try:
+        with tree.opened_folder(store.root, name) as folder:
+            return _examine_folder(folder, path, name, offered, pump, meter)
+    except NotADirectoryError:
+        return Foreign(f"{path} is no folder and not ours; move it away and sync again", replaceable=False)
+    except OSError as error:
+        return Foreign(f"{path} is a link or cannot be opened ({error.strerror}); move it away and sync again", replaceable=False)
+
+
+def _examine_folder(folder: int, path: str, name: str, offered: Manifest, pump: Pump, meter: Meter) -> Adoption | Foreign:
+    objects = {"": os.fstat(folder), **dict(tree.walk(folder))}
+    if any(status.st_uid != 0 or status.st_gid != 0 for status in objects.values()):
+        return Foreign(
+            f"{path} was put there by hand and is not all root's; if it is your work, adopt it: chown -R root:root {path}, then sync again",
+            replaceable=False,
+        )
+    for inner, status in objects.items():
+        kind = tree.kind_of(status.st_mode)
+        if kind not in (tree.Kind.FILE, tree.Kind.FOLDER):
+            return Foreign(f"{path} holds {shown(inner)}, a {kind}; remove it or move the folder away, then sync again", replaceable=True)
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return Foreign(f"{path} is writable by others; if it is your work: chmod -R go-w {path}, then sync again", replaceable=True)
+        if kind is tree.Kind.FILE and status.st_nlink > 1:
+            return Foreign(f"{path} holds {shown(inner)}, a hard link; copy the file in its place, then sync again", replaceable=True)
+    sizes = {inner: status.st_size for inner, status in objects.items() if stat.S_ISREG(status.st_mode)}
+    for manifest in _candidates(folder, offered):
+        if _listed(sizes, manifest) and (blake3 := _verify(folder, manifest, sizes, pump, meter)) is not None:
+            return Adoption(name, manifest, blake3)
+    return Foreign(
+        f"{path} was put there by hand and matches neither the seed nor a SHA256SUMS of its own; "
+        f"move it away, or replace it: dubseedctl sync --bundle {name} --replace-foreign",
+        replaceable=True,
+    )
+
+
+def _candidates(folder: int, offered: Manifest) -> list[Manifest]:
+    """The seed's manifest first, then the folder's own where it is another."""
+    candidates = [offered]
+    with suppress(OSError, Failure):
+        own = parse(tree.read_small(folder, MANIFEST, MAX_BYTES))
+        if own.sha256 != offered.sha256:
+            candidates.append(own)
+    return candidates
+
+
+def _listed(sizes: Mapping[str, int], manifest: Manifest) -> bool:
+    """Are these the files of the manifest, litter and neighbours aside?"""
+    extra = sizes.keys() - manifest.paths - {MANIFEST} - NEIGHBOURS
+    return manifest.paths <= sizes.keys() and all(is_litter(path) for path in extra)
+
+
+def _verify(folder: int, manifest: Manifest, sizes: Mapping[str, int], pump: Pump, meter: Meter) -> dict[str, str] | None:
+    """The BLAKE3 of every file, or None at the first that is not what the manifest says. Small files are read first."""
+    meter.enter(JobState.VERIFYING)
+    entries = sorted(manifest.entries, key=lambda entry: (sizes[entry.path], entry.path))
+    meter.files_total = len(entries)
+    meter.bytes_skipped = meter.work_total = sum(sizes[entry.path] for entry in entries)
+    meter.files_done = meter.work_done = 0
+
+    def count(length: int) -> None:
+        meter.work_done += length
+
+    found = {}
+    for entry in entries:
+        meter.current_file = entry.path
+        parent, _, name = entry.path.rpartition("/")
+        with tree.opened_folder(folder, parent) as descriptor:
+            digests = copying.digest_file(pump, descriptor, name, sizes[entry.path], count=count)
+        if digests.sha256 != entry.sha256:
+            return None
+        found[entry.path] = digests.blake3
+        meter.files_done += 1
+    return found
+
+
+def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str) -> Receipt:
+    """Make the folder ours: the modes of the store, the manifest it was verified by, and a receipt."""
+    manifest = adoption.manifest
+    with tree.opened_folder(store.root, adoption.name) as folder:
+        for path, status in [*tree.walk(folder), ("", os.fstat(folder))]:
+            _set_mode(folder, path, FOLDER_MODE if stat.S_ISDIR(status.st_mode) else copying.PUBLISHED_MODE)
+        if _manifest_digest(folder) != manifest.sha256:
+            write_file(folder, MANIFEST, manifest.raw, mode=copying.PUBLISHED_MODE)
+        receipt = Receipt(
+            name=adoption.name,
+            manifest=publishing.record_of(folder, BundleFile(MANIFEST, len(manifest.raw), manifest.sha256), blake3=""),
+            files=tuple(_record(folder, entry.path, entry.sha256, adoption.blake3[entry.path]) for entry in manifest.entries),
+            folder_inode=os.fstat(folder).st_ino,
+            format=format_of(manifest.paths),
+            installed_at=installed_at,
+            verified_at=installed_at,
+            seed_uuid=seed_uuid,
+            adopted=True,
+        )
+    os.fsync(store.root)
+    store.write_receipt(receipt)
+    return receipt
+
+
+def _set_mode(folder: int, path: str, mode: int) -> None:
+    parent, _, name = path.rpartition("/")
+    with tree.opened_folder(folder, parent) as descriptor:
+        os.chmod(name or ".", mode, dir_fd=descriptor)
+
+
+def _manifest_digest(folder: int) -> str:
+    with suppress(OSError, Failure):
+        return parse(tree.read_small(folder, MANIFEST, MAX_BYTES)).sha256
+    return ""
+
+
+def _record(folder: int, path: str, sha256: str, blake3: str) -> FileRecord:
+    """The record of a file that is verified, and now made to stay as well."""
+    with tree.opened_file(folder, path) as descriptor:
+        os.fsync(descriptor)
+    return publishing.record_of(folder, BundleFile(path, 0, sha256), blake3=blake3)

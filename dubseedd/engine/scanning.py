@@ -1,0 +1,152 @@
+"""Looking at a seed: which bundles are on it, and does each keep the rules of acceptance? No weights are read.
+
+What is read of a seed is read through the one descriptor of its mounted root, which was proven when it was opened.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from types import TracebackType
+from typing import Self
+
+from dubseedd.core.bundle import Accepted, BundleFile, Kind, Policy, accept, check_cache_tree, check_name, is_litter, shown
+from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
+from dubseedd.engine import tree
+from dubseedd.engine.trouble import reading_seed
+from dubseedd.errors import Failure, SeedRefused
+from dubseedd.names import MANIFEST, ErrorName
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A bundle of a seed that keeps the rules which can be judged before its bytes are read. `size` in bytes."""
+
+    name: str
+    manifest: Manifest
+    files: tuple[BundleFile, ...]
+    format: str
+    size: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a seed has under one name: an acceptable bundle, or the reason why not."""
+
+    name: str
+    size: int = 0
+    manifest_sha256: str = ""
+    entries: int = 0
+    notes: tuple[str, ...] = ()
+    refusal: Failure | None = None
+
+
+class SeedFolder:
+    """The folder of bundles on a seed, open for reading. `filesystem` and `device` are named in advice only."""
+
+    def __init__(self, root: int, models: str, policy: Policy, *, uuid: str = "", filesystem: str = "", device: str = "") -> None:
+        """Open `models` below the descriptor `root`; SeedRefused (FileMissing) where the seed has no such folder."""
+        self.uuid = uuid
+        self._policy = policy
+        self._filesystem = filesystem
+        self._device = device
+        try:
+            self._models = tree.open_folder(root, models)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise SeedRefused(
+                    ErrorName.FILE_MISSING, f"the seed has no folder {models}/; put the bundles there, as {models}/NAME/", file=models
+                ) from error
+            with reading_seed(models):
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        os.close(self._models)
+
+    def offers(self, patterns: tuple[str, ...]) -> list[Offer]:
+        """Every bundle whose name fits a pattern, the refused ones too, by name."""
+        with reading_seed("the folder of bundles"):
+            names = [
+                name
+                for name in sorted(os.listdir(self._models))
+                if not is_litter(name) and tree.kind_of(os.stat(name, dir_fd=self._models, follow_symlinks=False).st_mode) is not Kind.FILE
+            ]
+        return [self.offer(name) for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+    def offer(self, name: str) -> Offer:
+        """One bundle as an offer."""
+        try:
+            bundle = self.examine(name)
+        except Failure as refusal:
+            return Offer(name, refusal=refusal)
+        return Offer(name, bundle.size, bundle.manifest.sha256, len(bundle.files), bundle.notes)
+
+    def examine(self, name: str, *, note: Callable[[str], None] = lambda _: None) -> Examined:
+        """Judge one bundle by name, listing and manifest; raises the first Failure that applies."""
+        check_name(name)
+        with self._bundle(name) as folder:
+            with reading_seed(name):
+                children = os.listdir(folder)
+            check_cache_tree(name, children)
+            manifest = parse(self._manifest(folder, name))
+            with reading_seed(name):
+                found = tree.listing(folder)
+        accepted: Accepted = accept(name, manifest, found, self._policy, filesystem=self._filesystem, device=self._device)
+        notes = (*manifest.notes, *accepted.notes)
+        for sentence in notes:
+            note(f"{name}: {sentence}")
+        size = sum(file.size for file in accepted.files)
+        return Examined(name, manifest, accepted.files, accepted.format, size, notes)
+
+    @contextmanager
+    def opened(self, name: str, path: str) -> Iterator[int]:
+        """A regular file of a bundle, for the length of a block; OSError where it cannot be opened."""
+        with tree.opened_folder(self._models, name) as folder, tree.opened_file(folder, path) as descriptor:
+            yield descriptor
+
+    @contextmanager
+    def opened_parent(self, name: str, path: str) -> Iterator[int]:
+        """The folder that holds a file of a bundle, for the length of a block."""
+        folder, _, _ = f"{name}/{path}".rpartition("/")
+        with tree.opened_folder(self._models, folder) as descriptor:
+            yield descriptor
+
+    @contextmanager
+    def _bundle(self, name: str) -> Iterator[int]:
+        try:
+            folder = tree.open_folder(self._models, name)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                raise SeedRefused(ErrorName.NOT_FOUND, f"the seed has no bundle {shown(name)}; dubseedctl status lists what it has") from error
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                raise SeedRefused(
+                    ErrorName.UNSAFE_FILE, f"{shown(name)} is no folder; a bundle is a folder of its own, put it there as one", file=name
+                ) from error
+            with reading_seed(name):
+                raise
+        try:
+            yield folder
+        finally:
+            os.close(folder)
+
+    @staticmethod
+    def _manifest(folder: int, name: str) -> bytes:
+        try:
+            with reading_seed(MANIFEST):
+                return tree.read_small(folder, MANIFEST, MAX_BYTES)
+        except SeedRefused as refusal:
+            cause = refusal.__cause__
+            if isinstance(cause, OSError) and cause.errno == errno.ENOENT:
+                raise SeedRefused(
+                    ErrorName.MANIFEST_MISSING,
+                    f"{shown(name)} has no SHA256SUMS; write one: cd {shown(name)} && find . -type f ! -name SHA256SUMS -print0 "
+                    "| sort -z | xargs -0 sha256sum > SHA256SUMS",
+                    file=MANIFEST,
+                ) from cause
+            raise

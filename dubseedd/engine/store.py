@@ -1,0 +1,287 @@
+"""The store: published bundles, and beside them what dubseedd keeps for itself.
+
+    /var/lib/dubnium/models/                root:root 0755
+    ├── NAME/                               published: the files of the manifest, and SHA256SUMS
+    └── .dubseed/                           0700, on the same file system
+        ├── lock                            held by the one process that works on the store
+        ├── staging/SHA256-OF-MANIFEST/     copies under way (see staging)
+        ├── previous/NAME/                  the version before
+        ├── receipts/NAME.json              what was installed (see core.receipt)
+        └── history.jsonl                   every event (see history)
+
+Whatever else is in there belongs to others: it is shown as foreign and left alone. A receipt speaks of a folder only as
+long as it is the very folder that was published: same inode.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from dubseedd.core.bundle import Format, Kind, format_of
+from dubseedd.core.plan import Verdict, judge
+from dubseedd.core.receipt import FileRecord, Receipt
+from dubseedd.engine import staging, tree
+from dubseedd.engine.durable import FOLDER, exists, make_folder, opened, read_file, remove_tree, write_file
+from dubseedd.errors import NO_ERROR, CallRefused, Failure, StoreTrouble
+from dubseedd.names import ErrorName
+
+OWN = ".dubseed"
+
+
+class BundleState(StrEnum):
+    INSTALLED = "installed"
+    DAMAGED = "damaged"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBundle:
+    """What the store has under one name. Sizes in bytes, times in microseconds since the epoch."""
+
+    name: str
+    path: str
+    state: BundleState
+    size: int = 0
+    files: int = 0
+    manifest_sha256: str = ""
+    format: str = Format.OTHER
+    installed_at: int = 0
+    verified_at: int = 0
+    seed_uuid: str = ""
+    signer: str = ""
+    source: str = ""
+    can_roll_back: bool = False
+    error: tuple[str, str] = NO_ERROR
+
+    @classmethod
+    def installed(cls, path: str, receipt: Receipt) -> Self:
+        return cls(
+            name=receipt.name,
+            path=path,
+            state=BundleState.DAMAGED if receipt.damage[0] else BundleState.INSTALLED,
+            size=receipt.size,
+            files=len(receipt.files),
+            manifest_sha256=receipt.manifest_sha256,
+            format=receipt.format,
+            installed_at=receipt.installed_at,
+            verified_at=receipt.verified_at,
+            seed_uuid=receipt.seed_uuid,
+            signer=receipt.signer,
+            source=receipt.source,
+            can_roll_back=receipt.previous is not None,
+            error=receipt.damage,
+        )
+
+
+class Store:
+    """An open store; the process that holds it is the only one that changes it."""
+
+    def __init__(self, path: str) -> None:
+        """Open the store and make what is missing. StoreTrouble where that cannot be, CallRefused (Busy) where another
+        process works on it."""
+        self.path = path
+        with ExitStack() as undo:
+            try:
+                os.makedirs(path, 0o755, exist_ok=True)
+                self.root = self._keep(undo, os.open(path, FOLDER & ~os.O_NOFOLLOW))
+                self.own = self._keep(undo, make_folder(self.root, OWN, mode=0o700))
+                self.staging = self._keep(undo, make_folder(self.own, "staging", mode=0o700))
+                self.previous = self._keep(undo, make_folder(self.own, "previous", mode=0o700))
+                self.receipts = self._keep(undo, make_folder(self.own, "receipts", mode=0o700))
+                self._lock = self._keep(undo, os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self.own))
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CallRefused(
+                    ErrorName.BUSY, f"another process works on the store {path}; stop it (systemctl stop dubseedd) or ask the daemon"
+                ) from error
+            except OSError as error:
+                raise StoreTrouble(ErrorName.STORE_FAILED, _cannot_open(path, error)) from error
+            self._open = undo.pop_all()
+        self.busy: set[str] = set()
+        """Manifests whose staging somebody works in; housekeeping leaves them alone."""
+
+    @staticmethod
+    def _keep(undo: ExitStack, descriptor: int) -> int:
+        undo.callback(os.close, descriptor)
+        return descriptor
+
+    def close(self) -> None:
+        self._open.close()
+
+    def path_of(self, name: str) -> str:
+        return f"{self.path}/{name}"
+
+    # What is there
+
+    def names(self) -> list[str]:
+        """Every name in the store but our own."""
+        return sorted(name for name in os.listdir(self.root) if name != OWN)
+
+    def look(self, name: str) -> StoredBundle | None:
+        """What the store has under a name; None where there is nothing, or no folder and no link."""
+        try:
+            status = os.stat(name, dir_fd=self.root, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        receipt = self.receipt(name)
+        if receipt:
+            return StoredBundle.installed(self.path_of(name), receipt)
+        if stat.S_ISREG(status.st_mode):
+            return None
+        files = dict(self._files(name)) if stat.S_ISDIR(status.st_mode) else {}
+        return StoredBundle(
+            name, self.path_of(name), BundleState.FOREIGN, sum(files.values()), len(files), format=format_of(files)
+        )
+
+    def _files(self, name: str) -> Iterator[tuple[str, int]]:
+        with suppress(OSError, Failure), tree.opened_folder(self.root, name) as folder:
+            yield from ((path, status.st_size) for path, status in tree.walk(folder) if stat.S_ISREG(status.st_mode))
+
+    def listing(self) -> list[StoredBundle]:
+        """Every bundle, directory and link in the store."""
+        return [bundle for name in self.names() if (bundle := self.look(name))]
+
+    def occupied(self, name: str) -> bool:
+        return exists(self.root, name)
+
+    def receipt(self, name: str) -> Receipt | None:
+        """The receipt of the folder that is published under a name; None where dubseedd did not make that folder."""
+        try:
+            receipt = Receipt.from_json(read_file(self.receipts, f"{name}.json"))
+            status = os.stat(name, dir_fd=self.root, follow_symlinks=False)
+        except (FileNotFoundError, StoreTrouble):
+            return None
+        ours = stat.S_ISDIR(status.st_mode) and status.st_ino == receipt.folder_inode
+        return receipt if ours else None
+
+    def untouched(self, receipt: Receipt) -> bool:
+        """Has every file of an installed bundle the size, mtime and inode of its receipt? Reads no content."""
+        with suppress(OSError), tree.opened_folder(self.root, receipt.name) as folder:
+            wanted = {record.path: record for record in (*receipt.files, receipt.manifest)}
+            for path, status in tree.walk(folder):
+                if tree.kind_of(status.st_mode) is Kind.FOLDER:
+                    continue
+                record = wanted.pop(path, None)
+                if record and not _same(record, status):
+                    return False
+            return not wanted
+        return False
+
+    def verdict(self, name: str, manifest_sha256: str, entries: int) -> tuple[Verdict, bool]:
+        """What a bundle of this name and manifest with so many entries means, and whether it may be installed unasked."""
+        receipt = self.receipt(name)
+        verdict = judge(
+            manifest_sha256,
+            receipt=receipt,
+            untouched=bool(receipt and receipt.manifest_sha256 == manifest_sha256 and self.untouched(receipt)),
+            occupied=self.occupied(name),
+            staged=len(self.staged_paths(manifest_sha256)) == entries,
+        )
+        return verdict, not (receipt and receipt.held_back == manifest_sha256)
+
+    def staged_paths(self, manifest_sha256: str) -> frozenset[str]:
+        """The files of a bundle that an earlier attempt has left in staging."""
+        return staging.staged_paths(self.staging, manifest_sha256)
+
+    @contextmanager
+    def working_on(self, manifest_sha256: str) -> Iterator[None]:
+        """Keep housekeeping away from a staging folder for the length of a block."""
+        if manifest_sha256 in self.busy:
+            raise CallRefused(ErrorName.BUSY, "another job works on the same bundle; wait until it has ended")
+        self.busy.add(manifest_sha256)
+        try:
+            yield
+        finally:
+            self.busy.discard(manifest_sha256)
+
+    def twins(self) -> dict[str, str]:
+        """Where the store has which bytes: SHA-256 to path, of every installed file that is as recorded."""
+        found: dict[str, str] = {}
+        for name in self.names():
+            receipt = self.receipt(name)
+            for record in receipt.files if receipt else ():
+                found[record.sha256] = f"{name}/{record.path}"
+        return found
+
+    # Changing it
+
+    def write_receipt(self, receipt: Receipt) -> None:
+        write_file(self.receipts, f"{receipt.name}.json", receipt.to_json())
+
+    def make_room(self, needed_bytes: int, reserve_bytes: int, *, but: str) -> Iterator[str]:
+        """Give up staging of other manifests, then previous versions, oldest first, until there is room; yields a
+        sentence for each. StoreTrouble (NoSpace), with nothing given up, where even that would not do."""
+        missing = needed_bytes + reserve_bytes - self.free_bytes()
+        if missing <= 0:
+            return
+        candidates = [*self._spare_staging(but), *self._spare_previous()]
+        if sum(size for _, size, _, _ in candidates) < missing:
+            raise no_space(self.path, needed_bytes, reserve_bytes, self.free_bytes())
+        for parent, _, name, sentence in candidates:
+            if needed_bytes + reserve_bytes <= self.free_bytes():
+                return
+            if parent == self.previous:
+                self._forget_previous(name)
+            remove_tree(parent, name)
+            yield sentence
+        if needed_bytes + reserve_bytes > self.free_bytes():
+            raise no_space(self.path, needed_bytes, reserve_bytes, self.free_bytes())
+
+    def expire_staging(self, before_seconds: float) -> Iterator[str]:
+        """Give up staging that nothing has continued since; yields a sentence for each."""
+        for copy in staging.staged_copies(self.staging):
+            if copy.continued_at < before_seconds and copy.manifest_sha256 not in self.busy:
+                staging.discard(self.staging, copy.manifest_sha256)
+                yield f"gave up the unfinished copy {copy.manifest_sha256[:12]}…: nothing has continued it for 30 days"
+
+    def free_bytes(self) -> int:
+        status = os.fstatvfs(self.root)
+        return status.f_bavail * status.f_frsize
+
+    def _spare_staging(self, but: str) -> Iterator[tuple[int, int, str, str]]:
+        for copy in staging.staged_copies(self.staging):
+            digest = copy.manifest_sha256
+            if digest != but and digest not in self.busy:
+                yield self.staging, copy.size, digest, f"gave up the unfinished copy {digest[:12]}… to make room"
+
+    def _spare_previous(self) -> Iterator[tuple[int, int, str, str]]:
+        def age(name: str) -> float:
+            return os.stat(name, dir_fd=self.previous, follow_symlinks=False).st_ctime
+
+        for name in sorted(os.listdir(self.previous), key=age):
+            with opened(name, FOLDER, at=self.previous) as folder:
+                size = sum(status.st_blocks * 512 for _, status in tree.walk(folder))
+            yield self.previous, size, name, f"gave up the previous version of {name} to make room"
+
+    def _forget_previous(self, name: str) -> None:
+        receipt = self.receipt(name)
+        if receipt and receipt.previous:
+            self.write_receipt(receipt.succeeding(None))
+
+
+def no_space(path: str, needed_bytes: int, reserve_bytes: int, free_bytes: int) -> StoreTrouble:
+    return StoreTrouble(
+        ErrorName.NO_SPACE,
+        f"{path} has {free_bytes:,} bytes free, {needed_bytes:,} are needed and {reserve_bytes:,} kept in reserve; "
+        "remove a bundle or make room, then plug the seed in again",
+    )
+
+
+def _same(record: FileRecord, status: os.stat_result) -> bool:
+    return record.untouched(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+
+
+def _cannot_open(path: str, error: OSError) -> str:
+    sentence = f"the store {path} cannot be opened or made ({error.strerror})"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return (
+            f"{sentence}; where dubseedd.service runs, allow it with a drop-in (systemctl edit dubseedd): "
+            f"[Service] ReadWritePaths={path}"
+        )
+    return f"{sentence}; check [store] path"

@@ -1,0 +1,195 @@
+"""The sync of one bundle: from a seed's folder to a published bundle. The same work for the daemon and an installer.
+
+    prepare   settle what a crash cut short > examine the bundle > plan > copy > read back > judge its content
+    publish   one rename (see publishing), or the receipt of an adopted folder
+
+Between the two the caller may wait: for an inhibitor, for another publication, or for a person.
+"""
+
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dubseedd.core.lifecycle import JobState
+from dubseedd.core.plan import Origin, Plan, Verdict, make_plan
+from dubseedd.core.receipt import Receipt
+from dubseedd.engine import adopting, publishing
+from dubseedd.engine.filling import Filling, SyncTools
+from dubseedd.engine.pump import Pump
+from dubseedd.engine.scanning import Examined, SeedFolder
+from dubseedd.engine.staging import Staging
+from dubseedd.engine.store import Store
+from dubseedd.engine.trouble import writing_store
+from dubseedd.errors import SeedRefused, StoreTrouble
+from dubseedd.names import MANIFEST, ErrorName
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for: a bundle by name, and how. `manifest_sha256` is what its SHA256SUMS has to have, "" for any."""
+
+    name: str
+    manifest_sha256: str = ""
+    dry_run: bool = False
+    replace_foreign: bool = False
+
+
+class Readiness(StrEnum):
+    """Where a sync stands after its preparation."""
+
+    CURRENT = "current"
+    PLANNED = "planned"
+    STAGED = "staged"
+    ADOPTABLE = "adoptable"
+
+
+class BundleSync:
+    """One sync. `prepare` and `publish` block and are called one after the other; `close` ends it, and may be repeated.
+
+    A preparation that fails has closed it already.
+    """
+
+    def __init__(self, store: Store, wish: Wish, tools: SyncTools) -> None:
+        self._store = store
+        self._wish = wish
+        self._tools = tools
+        self._meter = tools.meter
+        self._undo = ExitStack()
+        self._staging: Staging | None = None
+        self._adoption: adopting.Adoption | None = None
+        self._receipt: Receipt | None = None
+        self._seed_uuid = ""
+
+    def close(self) -> None:
+        self._undo.close()
+
+    def prepare(self, seed: SeedFolder) -> Readiness:
+        """Bring the bundle to where only the switch is missing; the seed is not needed after. Raises a Failure."""
+        try:
+            return self._prepare(seed)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, seed: SeedFolder) -> Readiness:
+        self._meter.enter(JobState.PLANNING)
+        self._seed_uuid = seed.uuid
+        with writing_store(self._wish.name):
+            publishing.settle(self._store)
+        bundle = self._examine(seed)
+        verdict, _ = self._store.verdict(bundle.name, bundle.manifest.sha256, len(bundle.files))
+        if verdict is Verdict.CURRENT:
+            self._meter.bytes_skipped = bundle.size
+            self._meter.files_total = self._meter.files_done = len(bundle.files)
+            return Readiness.CURRENT
+        if verdict is Verdict.FOREIGN and not self._wish.dry_run:
+            readiness = self._take_over(bundle)
+            if readiness is not None:
+                return readiness
+        return self._stage(bundle, seed)
+
+    def publish(self) -> Receipt:
+        """Make the prepared bundle visible; returns its receipt. What is acknowledged is on the disk."""
+        self._meter.enter(JobState.PUBLISHING)
+        with writing_store(self._wish.name):
+            if self._adoption is not None:
+                return adopting.seal(self._store, self._adoption, installed_at=_now(), seed_uuid=self._seed_uuid)
+            if self._staging is None or self._receipt is None:
+                raise AssertionError("published before it was prepared")
+            return publishing.publish(
+                self._store,
+                self._staging,
+                self._receipt,
+                keep_previous=self._tools.config.store.keep_previous,
+                replace_foreign=self._wish.replace_foreign,
+            )
+
+    # Planning
+
+    def _examine(self, seed: SeedFolder) -> Examined:
+        bundle = seed.examine(self._wish.name, note=self._tools.note)
+        wanted = self._wish.manifest_sha256
+        if wanted and bundle.manifest.sha256 != wanted:
+            raise SeedRefused(
+                ErrorName.CHECKSUM_MISMATCH,
+                f"SHA256SUMS of {bundle.name} has the digest {bundle.manifest.sha256}, expected was {wanted}; "
+                "use the seed that was meant, or ask again without that digest",
+                file=MANIFEST,
+            )
+        return bundle
+
+    def _take_over(self, bundle: Examined) -> Readiness | None:
+        """Deal with a folder that is not ours: adopted as the seed's version, adopted as an older one and then updated
+        (None), or replaced on request (None); else ForeignBundle."""
+        self._meter.enter(JobState.VERIFYING)
+        with Pump(self._tools.stop) as pump, writing_store(bundle.name):
+            found = adopting.examine(self._store, bundle.name, bundle.manifest, pump, self._meter)
+        if isinstance(found, adopting.Adoption):
+            if found.manifest.sha256 == bundle.manifest.sha256:
+                self._adoption = found
+                return Readiness.ADOPTABLE
+            with writing_store(bundle.name):
+                self._tools.adopted(adopting.seal(self._store, found, installed_at=_now(), seed_uuid=""))
+        elif not (self._wish.replace_foreign and found.replaceable):
+            raise StoreTrouble(ErrorName.FOREIGN_BUNDLE, found.sentence)
+        self._meter.enter(JobState.PLANNING)
+        return None
+
+    def _stage(self, bundle: Examined, seed: SeedFolder) -> Readiness:
+        digest = bundle.manifest.sha256
+        twins = self._store.twins()
+        if self._wish.dry_run:
+            staged = self._store.staged_paths(digest)
+            self._count(make_plan(bundle.files, staged, twins))
+            return Readiness.PLANNED
+        self._undo.enter_context(self._store.working_on(digest))
+        with writing_store(bundle.name):
+            staging = self._staging = self._undo.enter_context(Staging(self._store.staging, digest))
+            staging.prune(bundle.manifest.paths)
+        plan = make_plan(bundle.files, staging.records.keys(), twins)
+        self._count(plan)
+        self._make_room(plan, digest)
+        with Pump(self._tools.stop) as pump:
+            filling = Filling(self._store, seed, bundle, staging, self._tools, pump)
+            filling.copy_all(plan)
+            if self._tools.config.sync.read_back:
+                filling.read_all_back()
+        with writing_store(MANIFEST):
+            self._receipt = self._draw_up_receipt(bundle, staging, seed.uuid)
+        return Readiness.STAGED
+
+    def _count(self, plan: Plan) -> None:
+        meter = self._meter
+        read_back = sum(step.file.size for step in plan.steps) if self._tools.config.sync.read_back else 0
+        meter.bytes_total, meter.bytes_skipped = plan.bytes_total, plan.bytes_skipped
+        meter.files_total = len(plan.steps)
+        meter.work_total = read_back + sum(step.file.size for step in plan.steps if step.origin is not Origin.STAGED)
+        meter.work_done = 0
+
+    def _make_room(self, plan: Plan, digest: str) -> None:
+        needed = plan.bytes_needed
+        if not needed:
+            return
+        with writing_store(self._wish.name):
+            reserve = self._tools.config.store.reserve_bytes + self._tools.spoken_for()
+            for sentence in self._store.make_room(needed, reserve, but=digest):
+                self._tools.note(sentence)
+
+    def _draw_up_receipt(self, bundle: Examined, staging: Staging, seed_uuid: str) -> Receipt:
+        now = _now()
+        return Receipt(
+            name=bundle.name,
+            manifest=publishing.write_manifest(staging, bundle.manifest),
+            files=tuple(staging.records[file.path] for file in bundle.files),
+            folder_inode=os.fstat(staging.tree).st_ino,
+            format=bundle.format,
+            installed_at=now,
+            verified_at=now if self._tools.config.sync.read_back else 0,
+            seed_uuid=seed_uuid,
+        )
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,116 @@
+"""Walking a tree that is not trusted: by descriptors, never through a link, nothing opened that is not a regular file.
+
+Everything is reached from the descriptor of a folder by one component at a time, so that nothing outside it can be.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dubseedd.core.bundle import Found, Kind, shown
+from dubseedd.core.manifest import MAX_DEPTH
+from dubseedd.engine.durable import FOLDER
+from dubseedd.errors import SeedRefused
+from dubseedd.names import ErrorName
+
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+MAX_OBJECTS = 500_000
+"""More objects than this in one bundle are nobody's model."""
+
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.FOLDER,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFIFO: Kind.FIFO,
+    stat.S_IFSOCK: Kind.SOCKET,
+}
+
+
+def kind_of(mode: int) -> Kind:
+    return _KINDS.get(stat.S_IFMT(mode), Kind.DEVICE)
+
+
+def open_folder(root: int, path: str) -> int:
+    """The descriptor of a folder below `root`, reached without following a link; "" is `root` itself."""
+    descriptor = os.open(".", FOLDER, dir_fd=root)
+    for component in path.split("/") if path else ():
+        try:
+            following = os.open(component, FOLDER, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = following
+    return descriptor
+
+
+def open_file(root: int, path: str, *, flags: int = FILE) -> int:
+    """The descriptor of a regular file below `root`; OSError where there is none, SeedRefused where it is no file."""
+    folder, _, name = path.rpartition("/")
+    parent = open_folder(root, folder)
+    try:
+        descriptor = os.open(name, flags, dir_fd=parent)
+    finally:
+        os.close(parent)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SeedRefused(
+            ErrorName.UNSAFE_FILE, f"{shown(path)} is no regular file; remove it from the bundle", file=path
+        )
+    return descriptor
+
+
+@contextmanager
+def opened_file(root: int, path: str) -> Iterator[int]:
+    """`open_file` for the length of a block."""
+    descriptor = open_file(root, path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def opened_folder(root: int, path: str) -> Iterator[int]:
+    """`open_folder` for the length of a block."""
+    descriptor = open_folder(root, path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_small(root: int, path: str, limit_bytes: int) -> bytes:
+    """The bytes of a small file below `root`, at most one more than the limit."""
+    descriptor = open_file(root, path)
+    with open(descriptor, "rb") as stream:
+        return stream.read(limit_bytes + 1)
+
+
+def walk(root: int) -> Iterator[tuple[str, os.stat_result]]:
+    """Every object below a folder as (path, lstat), folders before what they hold."""
+    found = 0
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        descriptor = open_folder(root, folder)
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    status = entry.stat(follow_symlinks=False)
+                    found += 1
+                    if found > MAX_OBJECTS:
+                        raise SeedRefused(
+                            ErrorName.UNLISTED_FILE,
+                            f"the bundle holds more than {MAX_OBJECTS:,} objects; remove what does not belong to it",
+                        )
+                    if stat.S_ISDIR(status.st_mode) and path.count("/") < MAX_DEPTH:
+                        pending.append(path)
+                    yield path, status
+        finally:
+            os.close(descriptor)
+
+
+def listing(root: int) -> tuple[Found, ...]:
+    """What a bundle's folder holds, as facts for the rules."""
+    return tuple(Found(path, kind_of(status.st_mode), status.st_size) for path, status in walk(root))

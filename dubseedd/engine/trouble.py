@@ -1,0 +1,51 @@
+"""Where the system's errors become ours: one place for reading a seed, one for writing the store."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dubseedd.core.bundle import shown
+from dubseedd.engine.pump import ReadError
+from dubseedd.errors import SeedRefused, StoreTrouble
+from dubseedd.names import ErrorName
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextmanager
+def reading_seed(path: str) -> Iterator[None]:
+    """Reading `path` of a seed fails as ReadFailed; whether the device is still there is for the caller to find out."""
+    try:
+        yield
+    except ReadError as error:
+        raise SeedRefused(
+            ErrorName.READ_FAILED, f"{shown(path)} cannot be read from the seed: {error}; try another port or make the seed anew", file=path
+        ) from error
+    except OSError as error:
+        raise SeedRefused(
+            ErrorName.READ_FAILED,
+            f"{shown(path)} cannot be read from the seed: {error.strerror}; try another port or make the seed anew",
+            file=path,
+        ) from error
+
+
+@contextmanager
+def writing_store(path: str) -> Iterator[None]:
+    """Writing `path` of the store fails as NoSpace or WriteFailed; reading it back as WriteFailed too."""
+    try:
+        yield
+    except ReadError as error:
+        raise StoreTrouble(
+            ErrorName.WRITE_FAILED, f"{shown(path)} cannot be read back from the store's disk: {error}; check that disk", file=path
+        ) from error
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise StoreTrouble(
+                ErrorName.NO_SPACE, f"the store's disk is full while writing {shown(path)}; make room, then plug the seed in again", file=path
+            ) from error
+        raise StoreTrouble(
+            ErrorName.WRITE_FAILED,
+            f"{shown(path)} cannot be written to the store: {os.strerror(error.errno or 0)}; check the store's disk",
+            file=path,
+        ) from error
