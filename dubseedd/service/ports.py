@@ -1,6 +1,6 @@
 """The ports: what the conductor needs of the world. Adapters provide them; nothing here knows how."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +25,9 @@ class Devices(Protocol):
 
     def listed(self) -> list[BlockDevice]:
         """All block devices there are now."""
+
+    def present(self, device: BlockDevice) -> bool:
+        """Is this very plug still in the kernel's list of devices?"""
 
     def watch(self, on_event: Callable[[BlockEvent], None], on_lost: Callable[[], None]) -> Callable[[], None]:
         """Report every uevent from now on; `on_lost` when events were dropped: list again. Returns the undo."""
@@ -58,6 +61,9 @@ class Recorder(Protocol):
     def record(self, event: Event) -> None:
         """Take an event in; returns at once."""
 
+    def flush(self) -> None:
+        """Wait until all that was recorded is written. Blocks."""
+
 
 class Authority(Protocol):
     """Who may do what."""
@@ -72,5 +78,3 @@ class Clock(Protocol):
     def __call__(self) -> int:
         """Microseconds since the epoch."""
 
-
-Later = Callable[[], Awaitable[None]]

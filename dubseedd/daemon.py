@@ -1,0 +1,223 @@
+"""The composition root: reads the configuration, builds the parts, runs them on one loop until it is told to stop.
+
+    udev ─────> Conductor <───── D-Bus calls
+    UDisks2 <──> │ │
+                 │ └──> threads: the engine
+                 └────> journal, history, systemd, objects on the bus
+
+A lost bus connection is opened again while the jobs go on; SIGTERM ends everything within a few seconds, SIGHUP reads the
+configuration again.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+
+from dubseedd import __version__
+from dubseedd.adapters.authority import RootOnly
+from dubseedd.adapters.bus import BusGone, Connection, RemoteError
+from dubseedd.adapters.journal import QueuedRecorder, install_logging, journal_sink
+from dubseedd.adapters.notify import ServiceManager
+from dubseedd.adapters.udev import UdevDevices
+from dubseedd.adapters.udisks import UDisks
+from dubseedd.bus.calls import Calls
+from dubseedd.bus.publisher import Publisher
+from dubseedd.bus.tree import ObjectTree
+from dubseedd.core.config import Config, ConfigError
+from dubseedd.engine.configfile import load
+from dubseedd.engine.history import History
+from dubseedd.engine.store import Store
+from dubseedd.errors import Failure
+from dubseedd.names import BUS_NAME, RUNTIME_FOLDER
+from dubseedd.service.board import Listener
+from dubseedd.service.conductor import Conductor, runtime_folder
+
+log = logging.getLogger("dubseedd")
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 78
+RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses between attempts to reach a bus that went away; the last one is repeated."""
+STOP_LIMIT_SECONDS = 4.0
+
+
+class Link:
+    """The connection to the bus, whichever it is at the moment."""
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+
+    def __call__(self) -> Connection:
+        if self._connection is None:
+            raise BusGone("the system bus cannot be reached")
+        return self._connection
+
+    def set(self, connection: Connection | None) -> None:
+        self._connection = connection
+
+
+class StatusLine(Listener):
+    """A listener that tells systemd what a person would ask: `systemctl status` shows it."""
+
+    def __init__(self, conductor: Conductor, manager: ServiceManager) -> None:
+        self._conductor = conductor
+        self._manager = manager
+        self._told = ""
+
+    def overall(self) -> None:
+        if (status := self._conductor.status) != self._told:
+            self._told = status
+            self._manager.status(status)
+
+
+class Daemon:
+    """All parts, put together."""
+
+    def __init__(self, config: Config, config_file: str | None, store: Store, recorder: QueuedRecorder) -> None:
+        self._config_file = config_file
+        self._link = Link()
+        self._manager = ServiceManager()
+        self._devices = UdevDevices()
+        self._disks = UDisks(self._link)
+        self._conductor = Conductor(
+            config,
+            store,
+            devices=self._devices,
+            disks=self._disks,
+            recorder=recorder,
+            runtime_folder=runtime_folder(RUNTIME_FOLDER),
+        )
+        self._tree = ObjectTree(Calls(self._conductor, RootOnly(self._link)))
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        async with AsyncExitStack() as undo:
+            undo.callback(self._devices.close)
+            self._conductor.board.listeners.append(Publisher(self._conductor, self._tree))
+            self._conductor.board.listeners.append(StatusLine(self._conductor, self._manager))
+            connection = await self._connect()
+            undo.push_async_callback(self._disconnect)
+            helpers = [loop.create_task(self._stay_connected(connection)), loop.create_task(self._pet())]
+            for helper in helpers:
+                undo.callback(helper.cancel)
+            await self._conductor.start()
+            self._manager.ready(self._conductor.status)
+            await self._stopping.wait()
+            self._manager.stopping()
+            async with asyncio.timeout(STOP_LIMIT_SECONDS):
+                await self._conductor.stop()
+
+    # The bus
+
+    async def _connect(self) -> Connection:
+        connection = await Connection.open()
+        self._link.set(connection)
+        self._tree.attach(connection)
+        await self._disks.attach(connection)
+        await connection.request_name(BUS_NAME)
+        return connection
+
+    async def _disconnect(self) -> None:
+        try:
+            connection = self._link()
+        except BusGone:
+            return
+        self._drop()
+        await connection.close()
+
+    def _drop(self) -> None:
+        self._link.set(None)
+        self._tree.detach()
+        self._disks.detach()
+
+    async def _stay_connected(self, connection: Connection) -> None:
+        """Reconnect whenever the bus goes away; the jobs know nothing of it."""
+        while True:
+            await connection.lost()
+            self._drop()
+            await connection.close()
+            log.warning("the connection to the system bus is lost; the jobs go on while it is opened again")
+            attempts = 0
+            while True:
+                try:
+                    connection = await self._connect()
+                    break
+                except (OSError, RemoteError, TimeoutError) as error:
+                    log.debug("the system bus cannot be reached yet: %s", error)
+                await asyncio.sleep(RECONNECT_SECONDS[min(attempts, len(RECONNECT_SECONDS) - 1)])
+                attempts += 1
+            log.warning("the system bus is back")
+
+    # systemd
+
+    async def _pet(self) -> None:
+        """Pet the watchdog while the loop runs: a thread that is stuck on a stick is no reason to be killed."""
+        interval = self._manager.watchdog_interval_seconds()
+        while interval is not None:
+            self._manager.watchdog()
+            await asyncio.sleep(interval)
+
+    def _reload(self) -> None:
+        self._manager.reloading()
+        try:
+            config = load(self._config_file)
+        except ConfigError as error:
+            log.error("the configuration is left as it was: %s", error)  # noqa: TRY400 - the sentence says it all
+        else:
+            self._conductor.reconfigure(config)
+        self._manager.ready(self._conductor.status)
+
+
+async def _serve(config: Config, config_file: str | None, store: Store, recorder: QueuedRecorder) -> None:
+    await Daemon(config, config_file, store, recorder).run()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The daemon as a program; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="dubseedd", description="Watches for DUB-SEED sticks, verifies their model bundles and publishes them."
+    )
+    parser.add_argument("--config", metavar="FILE", help="take just this file instead of /etc/dubnium/dubseedd.toml and its drop-ins")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"), help="default: info")
+    parser.add_argument("--version", action="version", version=f"dubseedd {__version__}")
+    options = parser.parse_args(argv)
+    try:
+        config = load(options.config)
+    except ConfigError as error:
+        print(f"dubseedd: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    install_logging(options.log_level.upper())
+    os.umask(0o022)
+    try:
+        store = Store(config.store.path)
+    except Failure as failure:
+        log.error("%s", failure.sentence)  # noqa: TRY400 - the sentence says it all
+        return EXIT_FAILED
+    recorder = QueuedRecorder([journal_sink(), History(store.own).append])
+    status = 0
+    try:
+        asyncio.run(_serve(config, options.config, store, recorder))
+    except TimeoutError:
+        log.warning("some work did not end in time and was left behind; it is continued at the next start")
+    except (OSError, RemoteError) as error:
+        log.error("the system bus cannot be used: %s; is dbus.service running?", error)  # noqa: TRY400 - no bug of ours
+        status = EXIT_FAILED
+    except Failure as failure:
+        log.error("%s", failure.sentence)  # noqa: TRY400 - the sentence says it all
+        status = EXIT_FAILED
+    recorder.close()
+    sys.stderr.flush()
+    os._exit(status)  # a thread that is stuck in a read on a dead stick must not hold the process
+
+
+if __name__ == "__main__":
+    sys.exit(main())

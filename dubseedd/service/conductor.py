@@ -1,0 +1,272 @@
+"""The conductor: what the daemon does, as calls. The D-Bus face forwards to it, udev and UDisks2 report to it.
+
+It owns all state, on one loop. Its parts: Seeds (plugged in), Jobs (work), Shelf (the store), Mounting, and the Board
+on which every change is posted.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dubseedd import __version__
+from dubseedd.core.config import Config
+from dubseedd.core.device import BlockEvent
+from dubseedd.core.lifecycle import JobState, SeedState
+from dubseedd.engine.history import History
+from dubseedd.engine.mounts import MountRecord
+from dubseedd.engine.publishing import settle
+from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.syncing import Wish
+from dubseedd.errors import NO_ERROR, CallRefused, Cancelled, Stopping
+from dubseedd.names import ErrorName, EventName, Field
+from dubseedd.service.board import Board
+from dubseedd.service.job import Job
+from dubseedd.service.jobs import Jobs
+from dubseedd.service.mounting import Mounting
+from dubseedd.service.ports import Clock, Devices, Disks, Recorder
+from dubseedd.service.seed import Seed
+from dubseedd.service.seeds import Seeds
+from dubseedd.service.shelf import Shelf
+from dubseedd.service.status import State, overall, sentence
+from dubseedd.service.worker import in_thread
+
+log = logging.getLogger(__name__)
+
+STAGING_LIFE_SECONDS = 30 * 86400
+HISTORY_MOST = 1000
+LOOK_LIMIT_SECONDS = 60.0
+
+
+class Conductor:
+    """The whole of dubseedd but its edges."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        *,
+        devices: Devices,
+        disks: Disks,
+        recorder: Recorder,
+        runtime_folder: str,
+        clock: Clock = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.config = config
+        self.store = store
+        self._devices = devices
+        self._disks = disks
+        self._recorder = recorder
+        self._history = History(store.own)
+        self.board = Board(recorder, clock)
+        self.shelf = Shelf(store, self.board)
+        self._mounting = Mounting(disks, MountRecord(runtime_folder), self.board)
+        self.jobs = Jobs(
+            config=lambda: self.config,
+            shelf=self.shelf,
+            mounting=self._mounting,
+            board=self.board,
+            present=self._present,
+            after_end=self._after_job,
+        )
+        self.seeds = Seeds(
+            config=lambda: self.config,
+            store=store,
+            disks=disks,
+            mounting=self._mounting,
+            jobs=self.jobs,
+            board=self.board,
+            present=self._present,
+        )
+        self._undo: list[Callable[[], None]] = []
+        self._errands: set[asyncio.Task[None]] = set()
+
+    def _present(self, seed: Seed) -> bool:
+        return self._devices.present(seed.device)
+
+    # Life
+
+    async def start(self) -> None:
+        """Finish what a crash cut short, look at the store, then at every seed that is there; follow events from now on."""
+        for receipt in await in_thread(lambda: settle(self.store)):
+            self.board.tell(
+                EventName.BUNDLE_INSTALLED,
+                f"{receipt.name} is installed: its publication was cut short and is complete now",
+                {Field.BUNDLE: receipt.name, Field.MANIFEST: receipt.manifest_sha256},
+            )
+        self.board.tell(EventName.STARTED, f"dubseedd {__version__} watches for seeds labelled {self.config.seed.label}")
+        self._undo.append(self._disks.watch(self.seeds.mounts_changed))
+        self._undo.append(self._devices.watch(self._on_event, self._on_lost))
+        await self._look_around()
+
+    async def stop(self) -> None:
+        """Stop all work; what was verified is kept, what we mounted is unmounted."""
+        for undo in reversed(self._undo):
+            undo()
+        await self.jobs.stop(Stopping())
+        await self.seeds.stop()
+        self.board.tell(EventName.STOPPED, "dubseedd has stopped")
+
+    def reconfigure(self, config: Config) -> None:
+        """Take a new configuration; jobs that run keep the one they began with."""
+        if config.store.path != self.config.store.path:
+            log.warning("[store] path is taken over when dubseedd is started again; until then it is %s", self.store.path)
+        self.config = config
+        self.seeds.relabel(config.seed.label)
+        self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
+
+    def _on_event(self, event: BlockEvent) -> None:
+        self.seeds.serve(self.seeds.observe(event))
+
+    def _on_lost(self) -> None:
+        self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
+
+    async def _look_around(self) -> None:
+        await self._keep_house()
+        await self.shelf.refresh()
+        self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
+
+    async def _keep_house(self) -> None:
+        limit = time.time() - STAGING_LIFE_SECONDS
+        for note in await in_thread(lambda: list(self.store.expire_staging(limit))):
+            self.board.tell(EventName.BUNDLE_REMOVED, note)
+
+    def _after_job(self, job: Job) -> None:
+        """The store has changed, or a seed has less to do: judge anew, let others go on."""
+        task = asyncio.get_running_loop().create_task(self._follow_up(job))
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def _follow_up(self, job: Job) -> None:
+        for seed in list(self.seeds.all.values()):
+            if job.bundle in seed.offers and job.state is JobState.DONE:
+                await self.seeds.judge(seed)
+            if job.state is not JobState.QUEUED:
+                self.jobs.resume(seed)
+            self.seeds.settle(seed)
+
+    # Calls. Each raises a Failure.
+
+    async def scan(self) -> None:
+        """Look again for seeds and at the store, as at start."""
+        await self._look_around()
+        idle = [seed for seed in self.seeds.all.values() if seed.looked_at.is_set() and not self.jobs.unfinished(seed)]
+        for seed in idle:
+            seed.looked_at.clear()
+            self._again(seed)
+        self.seeds.serve(idle)
+
+    @staticmethod
+    def _again(seed: Seed) -> None:
+        if seed.state is not SeedState.MOUNTING:
+            seed.enter(SeedState.MOUNTING)
+
+    async def sync(
+        self, seed: str, bundle: str, *, dry_run: bool = False, manifest_sha256: str = "", replace_foreign: bool = False
+    ) -> list[Job]:
+        """Queue the sync of one bundle, or of every acceptable one, from one seed or from all."""
+        jobs, refusals = [], []
+        for one in await self._chosen(seed):
+            for offer in one.offers.values():
+                if bundle not in ("", offer.name):
+                    continue
+                if offer.refusal:
+                    refusals.append(offer.refusal)
+                    continue
+                wish = Wish(
+                    offer.name,
+                    manifest_sha256=manifest_sha256 or offer.manifest_sha256,
+                    dry_run=dry_run,
+                    replace_foreign=replace_foreign,
+                )
+                jobs.append(self.jobs.sync(one, wish))
+                self.seeds.settle(one)
+        if not jobs and refusals:
+            raise refusals[0]
+        if not jobs:
+            raise CallRefused(ErrorName.NOT_FOUND, f"no seed has {f'a bundle {bundle}' if bundle else 'any bundle'}; see dubseedctl status")
+        return jobs
+
+    async def _chosen(self, seed: str) -> list[Seed]:
+        chosen = [one for one in self.seeds.all.values() if seed in ("", one.device.uuid, one.device.node, one.id)]
+        if not chosen:
+            which = f"no seed {seed} is plugged in" if seed else "no seed is plugged in"
+            raise CallRefused(ErrorName.NOT_FOUND, f"{which}; plug in a stick labelled {self.config.seed.label}")
+        try:
+            async with asyncio.timeout(LOOK_LIMIT_SECONDS):
+                for one in chosen:
+                    await one.looked_at.wait()
+        except TimeoutError:
+            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment") from None
+        return chosen
+
+    def verify(self, bundle: str) -> list[Job]:
+        """Queue the verification of one installed bundle, or of all."""
+        stored = self.shelf.bundles.get(bundle)
+        if bundle and (stored is None or stored.state is BundleState.FOREIGN):
+            raise CallRefused(ErrorName.NOT_FOUND, f"{bundle} is not installed by dubseedd; dubseedctl list shows what is")
+        names = [bundle] if bundle else [b.name for b in self.shelf.bundles.values() if b.state is not BundleState.FOREIGN]
+        return [self.jobs.verify(name) for name in names]
+
+    def cancel(self, job: Job) -> None:
+        self.jobs.cancel(job)
+
+    async def eject(self, seed: Seed, *, power_off: bool = False) -> None:
+        """End the jobs of a seed, unmount it and, on request, power its drive down."""
+        jobs = self.jobs.unfinished(seed)
+        for job in jobs:
+            job.halt.ask(Cancelled())
+        await asyncio.gather(*(job.task for job in jobs if job.task), return_exceptions=True)
+        await self._mounting.unmount(seed)
+        if seed.others_mounts:
+            raise CallRefused(
+                ErrorName.BUSY, f"{seed.called} is mounted at {seed.others_mounts[0]} by somebody else; unmount it there: umount {seed.others_mounts[0]}"
+            )
+        if power_off:
+            await self._disks.power_off(seed.device)
+
+    async def history(self, most: int) -> list[dict[str, Any]]:
+        """The newest events first, at most `most` and never more than 1,000."""
+        def newest() -> list[dict[str, Any]]:
+            self._recorder.flush()
+            return self._history.newest(min(most, HISTORY_MOST))
+
+        return await in_thread(newest)
+
+    # What everybody may know
+
+    @property
+    def state(self) -> State:
+        return overall(self.jobs.all.values(), self.jobs.last_ended)
+
+    @property
+    def status(self) -> str:
+        installed = sum(bundle.state is not BundleState.FOREIGN for bundle in self.shelf.bundles.values())
+        return sentence(self.state, self.jobs.all.values(), self.seeds.all.values(), self.jobs.last_ended, installed)
+
+    @property
+    def percent(self) -> int:
+        """Over all jobs at work; 100 while there are none."""
+        running = [job for job in self.jobs.all.values() if job.state.at_work]
+        return sum(job.percent for job in running) // len(running) if running else 100
+
+    @property
+    def last_error(self) -> tuple[str, str]:
+        ended = self.jobs.last_ended
+        return ended.error if ended is not None and ended.state is JobState.FAILED else NO_ERROR
+
+    @property
+    def safe_to_remove(self) -> bool:
+        return all(seed.safe_to_remove for seed in self.seeds.all.values())
+
+    @property
+    def trust(self) -> str:
+        """integrity: digests alone decide. Signatures come with enrolled keys."""
+        return "integrity"
+
+
+def runtime_folder(default: str) -> str:
+    """Where mounts are recorded: systemd's RuntimeDirectory=, else the default."""
+    return os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or default

@@ -1,0 +1,136 @@
+"""Mounting: a seed is mounted while somebody reads it, and not a moment longer.
+
+Whoever reads takes a lease. The first lease mounts, the last one unmounts what we have mounted ourselves; what somebody
+else has mounted is used where it is and left as it is. The undo is registered before the mount: the record in
+/run/dubseedd is written first, so that not even a kill leaves a mount without an owner.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from dubseedd.core.config import AfterSync, Config
+from dubseedd.engine.mounts import MountRecord, open_seed
+from dubseedd.errors import SeedGone, StoreTrouble
+from dubseedd.names import EventName
+from dubseedd.service.board import Board
+from dubseedd.service.ports import Disks
+from dubseedd.service.seed import Seed
+from dubseedd.service.worker import in_thread
+
+ALWAYS = ("ro", "nosuid", "nodev", "noexec", "nosymfollow")
+BUSY_RETRIES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Somebody who looks at the stick in a file manager holds it for a moment; there is no event that says when it is free."""
+
+
+def mount_options(filesystem: str) -> tuple[str, ...]:
+    """ext3 and ext4 replay their journal even when mounted read-only, unless told not to."""
+    return (*ALWAYS, "noload") if filesystem in ("ext3", "ext4") else ALWAYS
+
+
+class Mounting:
+    """The mounts of all seeds."""
+
+    def __init__(self, disks: Disks, record: MountRecord, board: Board) -> None:
+        self._disks = disks
+        self._record = record
+        self._board = board
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._roots: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def lease(self, seed: Seed, config: Config) -> AsyncIterator[int]:
+        """The descriptor of the seed's root, for the length of a block."""
+        lock = self._locks.setdefault(seed.id, asyncio.Lock())
+        seed.readers += 1
+        seed.was_busy = True
+        try:
+            async with lock:
+                if seed.id not in self._roots:
+                    await self._mount(seed)
+                root = os.dup(self._roots[seed.id])
+            try:
+                yield root
+            finally:
+                os.close(root)
+        finally:
+            seed.readers -= 1
+            await asyncio.shield(self._let_go(seed, lock, config))
+
+    async def _let_go(self, seed: Seed, lock: asyncio.Lock, config: Config) -> None:
+        async with lock:
+            if seed.readers:
+                return
+            if (root := self._roots.pop(seed.id, None)) is not None:
+                os.close(root)
+            if seed.our_mount and (seed.gone.is_set() or config.sync.after is not AfterSync.KEEP):
+                await self._unmount(seed)
+            if config.sync.after is AfterSync.POWER_OFF and not seed.gone.is_set() and seed.safe_to_remove:
+                await self._disks.power_off(seed.device)
+        self.announce(seed)
+
+    async def _mount(self, seed: Seed) -> None:
+        if seed.gone.is_set():
+            raise SeedGone
+        disk = seed.disk = await self._disks.find(seed.device)
+        seed.mount_points = disk.mount_points
+        if disk.mount_points:
+            point = disk.mount_points[0]
+            ours = self._record.made(seed.device)
+        else:
+            self._record.note(seed.device)
+            point, ours = await self._disks.mount(seed.device, mount_options(seed.device.filesystem))
+            if not ours:
+                self._record.forget(seed.device)
+            if point not in seed.mount_points:
+                seed.mount_points = (*seed.mount_points, point)
+        seed.our_mount = point if ours else ""
+        root, notes = await in_thread(lambda: open_seed(point, seed.device, ours=ours))
+        if seed.gone.is_set():
+            os.close(root)
+            raise SeedGone
+        self._roots[seed.id] = root
+        whose = "" if ours else " by somebody else, used where it is"
+        remarks = f" ({'; '.join(notes)})" if notes else ""
+        self._board.tell(EventName.SEED_MOUNTED, f"{seed.called} is mounted at {point}{whose}{remarks}", seed.fields)
+        self._board.changed(seed)
+
+    async def _unmount(self, seed: Seed) -> None:
+        """Unmount our own mount; while it is busy, try again for half a minute, then say whom to ask."""
+        point = seed.our_mount
+        for delay in (*BUSY_RETRIES_SECONDS, None):
+            try:
+                await self._disks.unmount(seed.device)
+                break
+            except StoreTrouble as trouble:
+                if seed.gone.is_set():
+                    break
+                if delay is None:
+                    seed.error = trouble.pair
+                    self._board.changed(seed)
+                    return
+                await asyncio.sleep(delay)
+        self._record.forget(seed.device)
+        seed.our_mount = ""
+        seed.mount_points = tuple(other for other in seed.mount_points if other != point)
+        self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)
+
+    async def unmount(self, seed: Seed) -> None:
+        """Unmount a seed that nobody reads any more and that was kept mounted. StoreTrouble where it is busy."""
+        async with self._locks.setdefault(seed.id, asyncio.Lock()):
+            if not seed.our_mount:
+                return
+            await self._disks.unmount(seed.device)
+            self._record.forget(seed.device)
+            seed.mount_points = seed.others_mounts
+            seed.our_mount = ""
+            self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)
+        self.announce(seed)
+
+    def announce(self, seed: Seed) -> None:
+        """Say what changed, and once after each use that the seed may be pulled."""
+        if seed.safe_to_remove and seed.was_busy and not seed.gone.is_set():
+            seed.was_busy = False
+            self._board.tell(EventName.SAFE_TO_REMOVE, f"{seed.called} may be pulled out", seed.fields)
+        self._board.changed(seed)

@@ -1,0 +1,277 @@
+"""Seeds: plugging in, looking at them, pulling out.
+
+    plugged > its disk is known > mounted (a lease) > scanned > judged against the store > jobs > unmounted
+
+A seed that was present at start waits until all of those have been looked at: where two bring different content under
+one name, neither is installed unasked.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+
+from dubseedd.core.config import Automatic, Config
+from dubseedd.core.device import BlockDevice, BlockEvent, Change, Number, Plugs
+from dubseedd.core.lifecycle import SeedState
+from dubseedd.engine.scanning import Offer
+from dubseedd.engine.store import Store
+from dubseedd.engine.syncing import Wish
+from dubseedd.errors import Failure, Interrupted, SeedGone, SeedRefused, StoreTrouble
+from dubseedd.names import ErrorName, EventName, Field
+from dubseedd.service.board import Board
+from dubseedd.service.jobs import Jobs, open_folder, was_pulled
+from dubseedd.service.mounting import Mounting
+from dubseedd.service.ports import Disks
+from dubseedd.service.seed import Seed
+from dubseedd.service.worker import in_thread
+
+log = logging.getLogger(__name__)
+
+
+class Seeds:
+    """The seeds that are plugged in, by device number."""
+
+    def __init__(
+        self,
+        *,
+        config: Callable[[], Config],
+        store: Store,
+        disks: Disks,
+        mounting: Mounting,
+        jobs: Jobs,
+        board: Board,
+        present: Callable[[Seed], bool],
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._disks = disks
+        self._mounting = mounting
+        self._jobs = jobs
+        self._board = board
+        self._present = present
+        self._plugs = Plugs(config().seed.label)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.all: dict[Number, Seed] = {}
+
+    # What udev tells
+
+    def observe(self, event: BlockEvent) -> list[Seed]:
+        """Take in one event; returns the seed that it plugged in, if any, which is not looked at yet."""
+        plugged = []
+        for change in self._plugs.observe(event):
+            if change is Change.PLUGGED:
+                plugged.append(self._add(event.device))
+            elif change is Change.UNPLUGGED:
+                self._remove(event.device.number)
+        return plugged
+
+    def reconcile(self, listed: Iterable[BlockDevice]) -> list[Seed]:
+        """Compare with a fresh listing, at start or after lost events; returns the seeds that are new."""
+        devices = list(listed)
+        for gone in self._plugs.missing_from(frozenset(device.number for device in devices)):
+            self._remove(gone.number)
+        return [seed for device in devices for seed in self.observe(BlockEvent("present", device))]
+
+    def relabel(self, label: str) -> None:
+        """Look for another label from now on; the next listing sorts out what that changes."""
+        self._plugs.label = label
+
+    def mounts_changed(self, number: Number, points: tuple[str, ...]) -> None:
+        """Somebody has mounted or unmounted a device."""
+        seed = self.all.get(number)
+        if seed is None or points == seed.mount_points:
+            return
+        seed.mount_points = points
+        if seed.our_mount not in points:
+            seed.our_mount = ""
+        self._mounting.announce(seed)
+
+    def _add(self, device: BlockDevice) -> Seed:
+        taken = {seed.id for seed in self.all.values()}
+        base = device.uuid or device.node.removeprefix("/dev/")
+        name, number = base, 1
+        while name in taken:
+            number += 1
+            name = f"{base}_{number}"
+        seed = self.all[device.number] = Seed(name, device)
+        self._board.tell(EventName.SEED_ADDED, f"{seed.called} is plugged in: {device.filesystem}, {device.size:,} bytes", seed.fields)
+        self._board.changed(seed)
+        return seed
+
+    def _remove(self, number: Number) -> None:
+        seed = self.all.pop(number, None)
+        if seed is None:
+            return
+        seed.gone.set()
+        seed.looked_at.set()
+        seed.enter(SeedState.GONE)
+        self._jobs.seed_gone(seed)
+        self._board.tell(EventName.SEED_REMOVED, f"{seed.called} is gone", seed.fields)
+        self._board.changed(seed)
+        self._board.gone(seed)
+
+    # Looking at seeds
+
+    def serve(self, seeds: list[Seed]) -> None:
+        """Look at these seeds and start what is to be done without being asked."""
+        if seeds:
+            task = asyncio.get_running_loop().create_task(self._serve(seeds))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, seeds: list[Seed]) -> None:
+        """Each seed stays mounted until its jobs are queued: those hold leases of their own."""
+        config = self._config()
+        async with AsyncExitStack() as leases:
+            await asyncio.gather(*(self._look(seed, config, leases) for seed in seeds))
+            conflicts = self._conflicts(seeds)
+            for seed in seeds:
+                self._start_jobs(seed, config, conflicts)
+        for seed in seeds:
+            self.settle(seed)
+
+    async def _look(self, seed: Seed, config: Config, leases: AsyncExitStack) -> None:
+        """Accept, mount, scan and judge one seed; whatever is wrong with it is told and concerns no other."""
+        try:
+            await self._accept(seed, config)
+            root = await leases.enter_async_context(self._mounting.lease(seed, config))
+            await self._scan(seed, config, root)
+        except Failure as failure:
+            await self._give_up(seed, failure)
+        except Exception:
+            log.exception("looking at %s", seed.device.node)
+            await self._give_up(seed, Failure(ErrorName.INTERNAL, "internal error, see the journal"))
+        finally:
+            seed.looked_at.set()
+
+    async def _accept(self, seed: Seed, config: Config) -> None:
+        """Is this a device to take a seed from at all?"""
+        device = seed.device
+        if device.filesystem not in config.seed.filesystems:
+            raise SeedRefused(
+                ErrorName.MOUNT_FAILED,
+                f"{seed.called} has the file system {device.filesystem or 'of no known kind'}; taken are "
+                f"{', '.join(config.seed.filesystems)}: format it anew or extend [seed] filesystems",
+            )
+        for node in device.loops:
+            if await self._disks.loop_owner(node) != 0:
+                raise SeedRefused(
+                    ErrorName.UNSAFE_MOUNT,
+                    f"{seed.called} stands on the loop device {node}, which a user has set up; let root attach it: losetup --find --show IMAGE",
+                )
+
+    async def _scan(self, seed: Seed, config: Config, root: int) -> None:
+        self._enter(seed, SeedState.SCANNING)
+
+        def scan() -> list[Offer]:
+            with open_folder(root, seed, config) as folder:
+                return folder.offers(config.seed.bundles)
+
+        offers = await seed.unless_gone(in_thread(scan))
+        for offer in offers:
+            if offer.refusal and await was_pulled(seed, offer.refusal, self._present):
+                raise SeedGone
+        seed.offers = {offer.name: offer for offer in offers}
+        await self.judge(seed)
+        for offer in offers:
+            self._tell_offer(seed, offer)
+
+    def _tell_offer(self, seed: Seed, offer: Offer) -> None:
+        fields: dict[Field, str | int] = {**seed.fields, Field.BUNDLE: offer.name, Field.MANIFEST: offer.manifest_sha256}
+        if offer.refusal:
+            extra = {Field.ERROR: offer.refusal.error.full, Field.FILE: offer.refusal.file}
+            self._board.tell(EventName.BUNDLE_REFUSED, f"{offer.name} is refused: {offer.refusal.sentence}", {**fields, **extra})
+            return
+        notes = f"; {'; '.join(offer.notes)}" if offer.notes else ""
+        size = {Field.BYTES_TOTAL: offer.size}
+        verdict = seed.verdicts[offer.name]
+        self._board.tell(EventName.BUNDLE_FOUND, f"{offer.name}, {offer.size:,} bytes, is {verdict}{notes}", {**fields, **size})
+        if verdict == "current":
+            self._board.tell(EventName.BUNDLE_CURRENT, f"{offer.name} is current, nothing to do", fields)
+
+    async def judge(self, seed: Seed) -> None:
+        """Compare what a seed offers with the store, as it is now."""
+
+        def verdicts() -> dict[str, tuple[str, bool]]:
+            found: dict[str, tuple[str, bool]] = {}
+            for offer in seed.offers.values():
+                if offer.refusal:
+                    found[offer.name] = (offer.refusal.error.full, False)
+                else:
+                    verdict, unasked = self._store.verdict(offer.name, offer.manifest_sha256, offer.entries)
+                    found[offer.name] = (verdict.value, unasked)
+            return found
+
+        judged = await in_thread(verdicts)
+        seed.verdicts = {name: verdict for name, (verdict, _) in judged.items()}
+        seed.unasked = {name for name, (_, unasked) in judged.items() if unasked}
+        self._board.changed(seed)
+
+    def _conflicts(self, seeds: list[Seed]) -> set[str]:
+        """The names under which seeds that came together bring different content."""
+        versions: dict[str, set[str]] = {}
+        for seed in seeds:
+            for offer in seed.offers.values():
+                if not offer.refusal:
+                    versions.setdefault(offer.name, set()).add(offer.manifest_sha256)
+        return {name for name, digests in versions.items() if len(digests) > 1}
+
+    def _start_jobs(self, seed: Seed, config: Config, conflicts: set[str]) -> None:
+        if seed.gone.is_set():
+            return
+        self._jobs.resume(seed)
+        for name in sorted(seed.offers):
+            if not seed.wants(name) or config.sync.automatic is Automatic.OFF:
+                continue
+            if name in conflicts:
+                self._refuse_conflict(seed, name)
+                continue
+            wish = Wish(name, manifest_sha256=seed.offers[name].manifest_sha256)
+            if not any(job.bundle == name for job in self._jobs.unfinished(seed)):
+                self._jobs.sync(seed, wish, publish=config.sync.automatic is Automatic.PUBLISH)
+
+    def _refuse_conflict(self, seed: Seed, name: str) -> None:
+        others = ", ".join(sorted(other.called for other in self.all.values() if name in other.offers and other is not seed))
+        seed.verdicts[name] = ErrorName.CONFLICT.full
+        sentence = (
+            f"{name} is on {seed.called} and with other content on {others}; choose one: "
+            f"dubseedctl sync --seed {seed.device.node} --bundle {name}"
+        )
+        fields = {Field.BUNDLE: name, Field.ERROR: ErrorName.CONFLICT.full}
+        self._board.tell(EventName.BUNDLE_REFUSED, sentence, {**seed.fields, **fields})
+
+    async def _give_up(self, seed: Seed, failure: Failure) -> None:
+        if isinstance(failure, Interrupted) or await was_pulled(seed, failure, self._present):
+            return
+        seed.enter(SeedState.FAILED, failure)
+        fields = {**seed.fields, Field.ERROR: failure.error.full}
+        self._board.tell(EventName.SEED_REFUSED, f"{seed.called} is refused: {failure.sentence}", fields)
+        self._board.changed(seed)
+
+    # Its state
+
+    def settle(self, seed: Seed) -> None:
+        """Let a seed's state follow from its jobs."""
+        if seed.gone.is_set() or seed.state is SeedState.FAILED and not seed.offers:
+            return
+        if self._jobs.unfinished(seed):
+            self._enter(seed, SeedState.WORKING)
+            return
+        failed = [job.failure for job in self._jobs.all.values() if job.seed is seed and job.failure]
+        last = failed[-1] if failed else None
+        if isinstance(last, SeedRefused | StoreTrouble):
+            seed.enter(SeedState.FAILED, last)
+            self._board.changed(seed)
+        else:
+            self._enter(seed, SeedState.DONE)
+
+    def _enter(self, seed: Seed, state: SeedState) -> None:
+        if seed.state is not state and not seed.gone.is_set():
+            seed.enter(state)
+            self._board.changed(seed)
