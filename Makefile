@@ -52,7 +52,7 @@ test: provision  ## run all tests [PYTEST_ARGS=...]
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
 
 lint: provision  ## format, style, types, layers
-	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/lint-imports
+	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy tools/try.py && .venv/bin/lint-imports
 
 coverage: provision  ## run all tests and show the lines that none of them reaches
 	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS) && .venv/bin/coverage report --show-missing --skip-covered

@@ -168,9 +168,7 @@ def test_udev_starts_the_service_for_a_seed_and_for_nothing_else(
         said = run("unshare", "--mount", "sh", "-ec", script, "sh", rule, action, device)
     assert "80-dubseedd.rules" in said
     assert ("SYSTEMD_WANTS=dubseedd.service" in said) is wanted
-    assert not re.search(
-        r"80-dubseedd.rules:\d+ (?!.*PROGRAM).*(?:invalid|unknown|ignoring)", said, re.IGNORECASE
-    )
+    assert not re.search(r"80-dubseedd.rules:\d+ (?!.*PROGRAM).*(?:invalid|unknown|ignoring)", said, re.IGNORECASE)
 
 
 @pytest.fixture
@@ -227,9 +225,7 @@ async def test_everyone_reaches_the_daemon(bus: str) -> None:
 
 
 def test_activation_goes_to_the_unit(stage: Path) -> None:
-    activation = (
-        (stage / "usr/local/share/dbus-1/system-services/org.dubnium.Seed1.service").read_text().splitlines()
-    )
+    activation = (stage / "usr/local/share/dbus-1/system-services/org.dubnium.Seed1.service").read_text().splitlines()
     unit = (stage / "usr/local/lib/systemd/system/dubseedd.service").read_text().splitlines()
     assert {"Name=org.dubnium.Seed1", "SystemdService=dubseedd.service"} <= set(activation)
     assert "BusName=org.dubnium.Seed1" in unit

@@ -19,6 +19,7 @@ PRIVATE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|home/(?!USER\b|\$)\w+|User
         ("ruff", "format", "--check", "--diff"),
         ("ruff", "check", "--output-format=concise"),
         ("mypy",),
+        ("mypy", "tools/try.py"),
         ("lint-imports", "--no-cache"),
     ],
     ids=" ".join,
@@ -37,9 +38,7 @@ def tracked_texts() -> list[tuple[str, str]]:
         pytest.skip("this is no clone, so nothing tells which files are tracked")
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     files = [ROOT / name for name in listing.stdout.split("\0") if name]
-    return [
-        (str(file.relative_to(ROOT)), file.read_text(errors="replace")) for file in files if file.is_file()
-    ]
+    return [(str(file.relative_to(ROOT)), file.read_text(errors="replace")) for file in files if file.is_file()]
 
 
 @pytest.mark.parametrize("pattern", [UNFINISHED, PRIVATE_PATH], ids=["unfinished", "private-path"])
