@@ -77,9 +77,7 @@ def make_plan(files: Collection[BundleFile], staged: Collection[str], twins: Map
     return Plan(tuple(step(file) for file in sorted(files, key=lambda file: (file.size, file.path))))
 
 
-def judge(
-    manifest_sha256: str, *, receipt: Receipt | None, untouched: bool, occupied: bool, staged: bool
-) -> Verdict:
+def judge(manifest_sha256: str, *, receipt: Receipt | None, untouched: bool, occupied: bool, staged: bool) -> Verdict:
     """What a bundle with this manifest means: `receipt` is of the folder of its name, `untouched` that its files are
     as recorded, `occupied` that something of that name is there at all, `staged` that a copy of it is complete."""
     if receipt is None:

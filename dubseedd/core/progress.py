@@ -1,7 +1,7 @@
 """Progress of a job: counters that a worker thread writes and the loop reads, and what follows from them.
 
-Work is counted in steps of a byte: each byte that is copied, and each that is read back. The percentage is of that work,
-so that it goes on evenly through both phases and never goes back.
+Work is counted in bytes: each that is copied, and each that is read back. The percentage is of that work, so that it
+goes on evenly through both phases and never goes back.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Receipts: what was installed, from where, when, signed by whom, and every file as it was left on the disk.
 
-A receipt is a JSON object, schema version 1. Times are microseconds since the epoch, sizes bytes, digests lower-case hex.
+A receipt is a JSON object, schema version 1. Times in microseconds since the epoch, sizes in bytes, digests in hex.
 """
 
 import json
@@ -66,7 +66,9 @@ class Receipt:
         return replace(self, previous=former and replace(former, previous=None))
 
     def to_json(self) -> bytes:
-        return json.dumps({"schemaVersion": SCHEMA_VERSION, **asdict(self)}, ensure_ascii=False, indent=1).encode() + b"\n"
+        return (
+            json.dumps({"schemaVersion": SCHEMA_VERSION, **asdict(self)}, ensure_ascii=False, indent=1).encode() + b"\n"
+        )
 
     @classmethod
     def from_json(cls, raw: bytes) -> "Receipt":
@@ -79,7 +81,8 @@ class Receipt:
             return cls._build(document)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise StoreTrouble(
-                ErrorName.STORE_FAILED, f"a receipt of the store cannot be read ({error}); run a sync or verify of its bundle"
+                ErrorName.STORE_FAILED,
+                f"a receipt of the store cannot be read ({error}); run a sync or verify of its bundle",
             ) from error
 
     @classmethod

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dubseedd.core.bundle import BundleFile, format_of, is_litter, shown
+from dubseedd.core.bundle import BundleFile, Kind, format_of, is_litter, shown
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.core.progress import Meter
@@ -50,24 +50,39 @@ def examine(store: Store, name: str, offered: Manifest, pump: Pump, meter: Meter
     except NotADirectoryError:
         return Foreign(f"{path} is no folder and not ours; move it away and sync again", replaceable=False)
     except OSError as error:
-        return Foreign(f"{path} is a link or cannot be opened ({error.strerror}); move it away and sync again", replaceable=False)
+        return Foreign(
+            f"{path} is a link or cannot be opened ({error.strerror}); move it away and sync again",
+            replaceable=False,
+        )
 
 
-def _examine_folder(folder: int, path: str, name: str, offered: Manifest, pump: Pump, meter: Meter) -> Adoption | Foreign:
+def _examine_folder(
+    folder: int, path: str, name: str, offered: Manifest, pump: Pump, meter: Meter
+) -> Adoption | Foreign:
     objects = {"": os.fstat(folder), **dict(tree.walk(folder))}
     if any(status.st_uid != 0 or status.st_gid != 0 for status in objects.values()):
         return Foreign(
-            f"{path} was put there by hand and is not all root's; if it is your work, adopt it: chown -R root:root {path}, then sync again",
+            f"{path} was put there by hand and is not all root's; if it is your work, adopt it: "
+            f"chown -R root:root {path}, then sync again",
             replaceable=False,
         )
     for inner, status in objects.items():
         kind = tree.kind_of(status.st_mode)
-        if kind not in (tree.Kind.FILE, tree.Kind.FOLDER):
-            return Foreign(f"{path} holds {shown(inner)}, a {kind}; remove it or move the folder away, then sync again", replaceable=True)
+        if kind not in (Kind.FILE, Kind.FOLDER):
+            return Foreign(
+                f"{path} holds {shown(inner)}, a {kind}; remove it or move the folder away, then sync again",
+                replaceable=True,
+            )
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return Foreign(f"{path} is writable by others; if it is your work: chmod -R go-w {path}, then sync again", replaceable=True)
-        if kind is tree.Kind.FILE and status.st_nlink > 1:
-            return Foreign(f"{path} holds {shown(inner)}, a hard link; copy the file in its place, then sync again", replaceable=True)
+            return Foreign(
+                f"{path} is writable by others; if it is your work: chmod -R go-w {path}, then sync again",
+                replaceable=True,
+            )
+        if kind is Kind.FILE and status.st_nlink > 1:
+            return Foreign(
+                f"{path} holds {shown(inner)}, a hard link; copy the file in its place, then sync again",
+                replaceable=True,
+            )
     sizes = {inner: status.st_size for inner, status in objects.items() if stat.S_ISREG(status.st_mode)}
     for manifest in _candidates(folder, offered):
         if _listed(sizes, manifest) and (blake3 := _verify(folder, manifest, sizes, pump, meter)) is not None:
@@ -95,7 +110,9 @@ def _listed(sizes: Mapping[str, int], manifest: Manifest) -> bool:
     return manifest.paths <= sizes.keys() and all(is_litter(path) for path in extra)
 
 
-def _verify(folder: int, manifest: Manifest, sizes: Mapping[str, int], pump: Pump, meter: Meter) -> dict[str, str] | None:
+def _verify(
+    folder: int, manifest: Manifest, sizes: Mapping[str, int], pump: Pump, meter: Meter
+) -> dict[str, str] | None:
     """The BLAKE3 of every file, or None at the first that is not what the manifest says. Small files are read first."""
     meter.enter(JobState.VERIFYING)
     entries = sorted(manifest.entries, key=lambda entry: (sizes[entry.path], entry.path))
@@ -130,7 +147,9 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str)
         receipt = Receipt(
             name=adoption.name,
             manifest=publishing.record_of(folder, BundleFile(MANIFEST, len(manifest.raw), manifest.sha256), blake3=""),
-            files=tuple(_record(folder, entry.path, entry.sha256, adoption.blake3[entry.path]) for entry in manifest.entries),
+            files=tuple(
+                _record(folder, entry.path, entry.sha256, adoption.blake3[entry.path]) for entry in manifest.entries
+            ),
             folder_inode=os.fstat(folder).st_ino,
             format=format_of(manifest.paths),
             installed_at=installed_at,

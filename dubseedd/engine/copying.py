@@ -52,7 +52,9 @@ class _Hashing:
         return Digests(self._sha256.hexdigest(), self._blake3.hexdigest())
 
 
-def copy_file(pump: Pump, source: int, size: int, folder: int, name: str, *, count: Count, from_store: bool = False) -> Digests:
+def copy_file(
+    pump: Pump, source: int, size: int, folder: int, name: str, *, count: Count, from_store: bool = False
+) -> Digests:
     """Copy `size` bytes of the descriptor `source` into a new file `name` of `folder`, mode 0644, and fsync it.
 
     Raises ReadError for the source, OSError for the target, the stop flag's reason. A file left behind by an earlier
@@ -139,7 +141,7 @@ def _create(folder: int, name: str) -> int:
 
 
 def _write(target: int, block: Block) -> None:
-    """Write a block whole. Direct I/O takes multiples of a page: the tail is padded, the file cut to size at the end."""
+    """Write a block whole. Direct I/O takes whole pages: the tail is padded, the file cut to size at the end."""
     padded = -(-block.length // ALIGNMENT) * ALIGNMENT
     block.view[block.length : padded] = bytes(padded - block.length)
     done = 0

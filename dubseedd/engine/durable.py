@@ -6,8 +6,8 @@ The recipe: a fresh file, write, fsync, rename, fsync the folder, and only then 
 import ctypes
 import os
 import shutil
-from contextlib import contextmanager, suppress
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -63,9 +63,8 @@ def write_file(folder: int, name: str, data: bytes, *, mode: int = 0o600) -> Non
 
 def read_file(folder: int, name: str) -> bytes:
     """The bytes of a small file of our own; FileNotFoundError where there is none."""
-    with opened(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, at=folder) as descriptor:
-        with open(descriptor, "rb", closefd=False) as stream:
-            return stream.read()
+    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder), "rb") as stream:
+        return stream.read()
 
 
 def make_folder(parent: int, name: str, *, mode: int) -> int:

@@ -1,7 +1,7 @@
 """Filling a staging folder: every file of a bundle brought in, read back, and those that rules look into judged.
 
-A file comes from the store where it has the same bytes under any name, else from the seed; what is in place and recorded
-is left alone. Small files come first, so that a broken config.json is known before the weights are moved.
+A file comes from the store where it has the same bytes under any name, else from the seed; what is in place and
+recorded is left alone. Small files come first, so that a broken config.json is known before the weights are moved.
 """
 
 import os
@@ -28,9 +28,10 @@ from dubseedd.names import ErrorName
 SMALL_LIMIT_BYTES = 64 << 20
 """Files that rules look into are read whole; a larger one is none of them."""
 
+
 @dataclass(slots=True)
 class SyncTools:
-    """What a sync works with: its configuration, counters, stop flag, and whom to tell what was given up or passed over.
+    """What a sync works with: configuration, counters, stop flag, and whom to tell what was given up or passed over.
 
     `spoken_for` is the room in bytes that other syncs under way will still take.
     """
@@ -46,7 +47,9 @@ class SyncTools:
 class Filling:
     """Fills the staging folder of one bundle. Blocks; raises a Failure."""
 
-    def __init__(self, store: Store, seed: SeedFolder, bundle: Examined, staging: Staging, tools: SyncTools, pump: Pump) -> None:
+    def __init__(
+        self, store: Store, seed: SeedFolder, bundle: Examined, staging: Staging, tools: SyncTools, pump: Pump
+    ) -> None:
         self._store = store
         self._seed = seed
         self._bundle = bundle
@@ -129,9 +132,11 @@ class Filling:
     def _mismatch(self, file: BundleFile, found: str) -> SeedRefused:
         """The second look, past the page cache: does the stick answer differently, or is its manifest wrong?"""
         with reading_seed(file.path), self._seed.opened_parent(self._bundle.name, file.path) as folder:
-            again = copying.digest_file(self._pump, folder, file.path.rpartition("/")[2], file.size, count=lambda _: None).sha256
+            again = copying.digest_file(
+                self._pump, folder, file.path.rpartition("/")[2], file.size, count=lambda _: None
+            ).sha256
         if again == found:
-            why = "a second read gives the same, so its manifest is wrong or the file was damaged before; make the bundle anew"
+            why = "a second read gives the same, so the manifest is wrong or the file was damaged; make the bundle anew"
         elif again == file.sha256:
             why = "a second read gives the right bytes, so the stick is failing; copy it to another one"
         else:
@@ -152,7 +157,10 @@ class Filling:
         for file in self._bundle.files:
             self._tools.stop.check()
             self._meter.current_file = file.path
-            with writing_store(file.path), tree.opened_folder(self._staging.tree, file.path.rpartition("/")[0]) as folder:
+            with (
+                writing_store(file.path),
+                tree.opened_folder(self._staging.tree, file.path.rpartition("/")[0]) as folder,
+            ):
                 found = copying.read_back(self._pump, folder, file.path.rpartition("/")[2], file.size, count=count)
             expected = self._staging.records[file.path].blake3
             if found != expected:

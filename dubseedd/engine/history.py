@@ -1,7 +1,7 @@
 """The history: one JSON object a line for every event, in the store, so that it outlives journal and reinstallation.
 
-    .dubseed/history.jsonl      the newest; rotated at 16 MiB
-    .dubseed/history.jsonl.1    the one before
+.dubseed/history.jsonl      the newest; rotated at 16 MiB
+.dubseed/history.jsonl.1    the one before
 """
 
 import json

@@ -29,7 +29,8 @@ def open_seed(mount_point: str, device: BlockDevice, *, ours: bool) -> tuple[int
         root = os.open(mount_point, FOLDER)
     except OSError as error:
         raise StoreTrouble(
-            ErrorName.MOUNT_FAILED, f"{mount_point}, where {device.node} is mounted, cannot be opened ({error.strerror}); plug it in again"
+            ErrorName.MOUNT_FAILED,
+            f"{mount_point}, where {device.node} is mounted, cannot be opened ({error.strerror}); plug it in again",
         ) from error
     try:
         return root, _prove(root, device, ours=ours)
@@ -43,12 +44,19 @@ def _prove(root: int, device: BlockDevice, *, ours: bool) -> tuple[str, ...]:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
         lines = {line.id: line for line in mountinfo.parse(stream.read())}
     if mount_id not in lines:
-        raise StoreTrouble(ErrorName.UNSAFE_MOUNT, f"the mount of {device.node} went away while it was opened; plug it in again")
+        raise StoreTrouble(
+            ErrorName.UNSAFE_MOUNT,
+            f"the mount of {device.node} went away while it was opened; plug it in again",
+        )
     status = os.fstat(root)
     line = lines[mount_id]
     btrfs = _btrfs_devices(device.uuid) if line.filesystem == "btrfs" else None
     return mountinfo.prove(
-        line, ours=ours, number=device.number, st_dev=(os.major(status.st_dev), os.minor(status.st_dev)), btrfs_devices=btrfs
+        line,
+        ours=ours,
+        number=device.number,
+        st_dev=(os.major(status.st_dev), os.minor(status.st_dev)),
+        btrfs_devices=btrfs,
     )
 
 
@@ -98,7 +106,10 @@ class MountRecord:
                 write_file(descriptor, RECORD, json.dumps(self._mounts).encode(), mode=0o644)
         except OSError as error:
             reason = os.strerror(error.errno or errno.EIO)
-            raise StoreTrouble(ErrorName.MOUNT_FAILED, f"{self._folder}/{RECORD} cannot be written ({reason}); make room there") from error
+            raise StoreTrouble(
+                ErrorName.MOUNT_FAILED,
+                f"{self._folder}/{RECORD} cannot be written ({reason}); make room there",
+            ) from error
 
 
 def _key(device: BlockDevice) -> str:

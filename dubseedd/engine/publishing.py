@@ -33,7 +33,8 @@ def publish(store: Store, copy: Staging, receipt: Receipt, *, keep_previous: boo
     former = store.receipt(receipt.name)
     if former is None and store.occupied(receipt.name) and not replace_foreign:
         raise StoreTrouble(
-            ErrorName.FOREIGN_BUNDLE, f"{store.path_of(receipt.name)} has appeared meanwhile; move it away and sync again"
+            ErrorName.FOREIGN_BUNDLE,
+            f"{store.path_of(receipt.name)} has appeared meanwhile; move it away and sync again",
         )
     _sync_folders(copy.tree)
     receipt = replace(receipt, folder_inode=os.fstat(copy.tree).st_ino).succeeding(former if keep_previous else None)
@@ -65,7 +66,10 @@ def settle(store: Store) -> list[Receipt]:
     for name in os.listdir(store.staging):
         if name in store.busy:
             continue
-        with suppress(FileNotFoundError, NotADirectoryError), opened(name, FOLDER, at=store.staging) as folder:
+        with (
+            suppress(FileNotFoundError, NotADirectoryError),
+            opened(name, FOLDER, at=store.staging) as folder,
+        ):
             receipt = _decided(folder)
             if receipt is None:
                 continue

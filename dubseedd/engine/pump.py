@@ -13,7 +13,6 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from dubseedd.engine.stop import StopFlag
@@ -25,7 +24,7 @@ BLOCKS = 8
 class Block(NamedTuple):
     """One block on its way: `view` is the whole page-aligned buffer, of which `length` bytes count."""
 
-    index: int
+    slot: int
     view: memoryview
     offset: int
     length: int
@@ -56,7 +55,7 @@ class Pump:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         for view in self._views:
             view.release()
         self._memory.close()
@@ -136,7 +135,7 @@ class _Relay:
         return self._free.get() if self._failure is None else None
 
     def pass_on(self, block: Block) -> None:
-        self._users[block.index] = len(self._queues)
+        self._users[block.slot] = len(self._queues)
         for queue in self._queues:
             queue.put(block)
 
@@ -152,6 +151,6 @@ class _Relay:
 
     def _give_back(self, block: Block) -> None:
         with self._lock:
-            self._users[block.index] -= 1
-            if self._users[block.index] == 0:
-                self._free.put(block.index)
+            self._users[block.slot] -= 1
+            if self._users[block.slot] == 0:
+                self._free.put(block.slot)

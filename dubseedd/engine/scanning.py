@@ -9,10 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from types import TracebackType
 from typing import Self
 
-from dubseedd.core.bundle import Accepted, BundleFile, Kind, Policy, accept, check_cache_tree, check_name, is_litter, shown
+from dubseedd.core.bundle import (
+    Accepted,
+    BundleFile,
+    Kind,
+    Policy,
+    accept,
+    check_cache_tree,
+    check_name,
+    is_litter,
+    shown,
+)
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.engine import tree
 from dubseedd.engine.trouble import reading_seed
@@ -47,7 +56,16 @@ class Offer:
 class SeedFolder:
     """The folder of bundles on a seed, open for reading. `filesystem` and `device` are named in advice only."""
 
-    def __init__(self, root: int, models: str, policy: Policy, *, uuid: str = "", filesystem: str = "", device: str = "") -> None:
+    def __init__(
+        self,
+        root: int,
+        models: str,
+        policy: Policy,
+        *,
+        uuid: str = "",
+        filesystem: str = "",
+        device: str = "",
+    ) -> None:
         """Open `models` below the descriptor `root`; SeedRefused (FileMissing) where the seed has no such folder."""
         self.uuid = uuid
         self._policy = policy
@@ -58,7 +76,9 @@ class SeedFolder:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise SeedRefused(
-                    ErrorName.FILE_MISSING, f"the seed has no folder {models}/; put the bundles there, as {models}/NAME/", file=models
+                    ErrorName.FILE_MISSING,
+                    f"the seed has no folder {models}/; put the bundles there, as {models}/NAME/",
+                    file=models,
                 ) from error
             with reading_seed(models):
                 raise
@@ -66,7 +86,7 @@ class SeedFolder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._models)
 
     def offers(self, patterns: tuple[str, ...]) -> list[Offer]:
@@ -75,7 +95,8 @@ class SeedFolder:
             names = [
                 name
                 for name in sorted(os.listdir(self._models))
-                if not is_litter(name) and tree.kind_of(os.stat(name, dir_fd=self._models, follow_symlinks=False).st_mode) is not Kind.FILE
+                if not is_litter(name)
+                and tree.kind_of(os.stat(name, dir_fd=self._models, follow_symlinks=False).st_mode) is not Kind.FILE
             ]
         return [self.offer(name) for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
@@ -97,7 +118,9 @@ class SeedFolder:
             manifest = parse(self._manifest(folder, name))
             with reading_seed(name):
                 found = tree.listing(folder)
-        accepted: Accepted = accept(name, manifest, found, self._policy, filesystem=self._filesystem, device=self._device)
+        accepted: Accepted = accept(
+            name, manifest, found, self._policy, filesystem=self._filesystem, device=self._device
+        )
         notes = (*manifest.notes, *accepted.notes)
         for sentence in notes:
             note(f"{name}: {sentence}")
@@ -123,10 +146,15 @@ class SeedFolder:
             folder = tree.open_folder(self._models, name)
         except OSError as error:
             if error.errno == errno.ENOENT:
-                raise SeedRefused(ErrorName.NOT_FOUND, f"the seed has no bundle {shown(name)}; dubseedctl status lists what it has") from error
+                raise SeedRefused(
+                    ErrorName.NOT_FOUND,
+                    f"the seed has no bundle {shown(name)}; dubseedctl status lists what it has",
+                ) from error
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
                 raise SeedRefused(
-                    ErrorName.UNSAFE_FILE, f"{shown(name)} is no folder; a bundle is a folder of its own, put it there as one", file=name
+                    ErrorName.UNSAFE_FILE,
+                    f"{shown(name)} is no folder; a bundle is a folder of its own, put it there as one",
+                    file=name,
                 ) from error
             with reading_seed(name):
                 raise
@@ -145,8 +173,8 @@ class SeedFolder:
             if isinstance(cause, OSError) and cause.errno == errno.ENOENT:
                 raise SeedRefused(
                     ErrorName.MANIFEST_MISSING,
-                    f"{shown(name)} has no SHA256SUMS; write one: cd {shown(name)} && find . -type f ! -name SHA256SUMS -print0 "
-                    "| sort -z | xargs -0 sha256sum > SHA256SUMS",
+                    f"{shown(name)} has no SHA256SUMS; write one in its folder: "
+                    "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum > SHA256SUMS",
                     file=MANIFEST,
                 ) from cause
             raise

@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from types import TracebackType
 from typing import Self
 
+from dubseedd.core.bundle import Kind
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import tree
 from dubseedd.engine.durable import FOLDER, exists, make_folder, opened, read_file, remove_tree, write_all
@@ -52,7 +52,7 @@ class Staging:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         for descriptor in (self._log, self.tree, self.folder):
             os.close(descriptor)
 
@@ -101,7 +101,7 @@ class Staging:
             folder = tree.open_folder(self.tree, path.rpartition("/")[0])
             try:
                 name = path.rpartition("/")[2]
-                if tree.kind_of(status.st_mode) is not tree.Kind.FOLDER:
+                if tree.kind_of(status.st_mode) is not Kind.FOLDER:
                     os.unlink(name, dir_fd=folder)
                 elif not any(other.startswith(f"{path}/") for other in wanted):
                     os.rmdir(name, dir_fd=folder)

@@ -94,11 +94,14 @@ class Store:
                 self.staging = self._keep(undo, make_folder(self.own, "staging", mode=0o700))
                 self.previous = self._keep(undo, make_folder(self.own, "previous", mode=0o700))
                 self.receipts = self._keep(undo, make_folder(self.own, "receipts", mode=0o700))
-                self._lock = self._keep(undo, os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self.own))
+                self._lock = self._keep(
+                    undo, os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self.own)
+                )
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise CallRefused(
-                    ErrorName.BUSY, f"another process works on the store {path}; stop it (systemctl stop dubseedd) or ask the daemon"
+                    ErrorName.BUSY,
+                    f"another process works on the store {path}; stop it (systemctl stop dubseedd) or ask the daemon",
                 ) from error
             except OSError as error:
                 raise StoreTrouble(ErrorName.STORE_FAILED, _cannot_open(path, error)) from error
@@ -136,7 +139,12 @@ class Store:
             return None
         files = dict(self._files(name)) if stat.S_ISDIR(status.st_mode) else {}
         return StoredBundle(
-            name, self.path_of(name), BundleState.FOREIGN, sum(files.values()), len(files), format=format_of(files)
+            name,
+            self.path_of(name),
+            BundleState.FOREIGN,
+            sum(files.values()),
+            len(files),
+            format=format_of(files),
         )
 
     def _files(self, name: str) -> Iterator[tuple[str, int]]:
@@ -174,7 +182,7 @@ class Store:
         return False
 
     def verdict(self, name: str, manifest_sha256: str, entries: int) -> tuple[Verdict, bool]:
-        """What a bundle of this name and manifest with so many entries means, and whether it may be installed unasked."""
+        """What a bundle of this name, manifest and number of entries means, and whether it may be installed unasked."""
         receipt = self.receipt(name)
         verdict = judge(
             manifest_sha256,
@@ -248,7 +256,12 @@ class Store:
         for copy in staging.staged_copies(self.staging):
             digest = copy.manifest_sha256
             if digest != but and digest not in self.busy:
-                yield self.staging, copy.size, digest, f"gave up the unfinished copy {digest[:12]}… to make room"
+                yield (
+                    self.staging,
+                    copy.size,
+                    digest,
+                    f"gave up the unfinished copy {digest[:12]}… to make room",
+                )
 
     def _spare_previous(self) -> Iterator[tuple[int, int, str, str]]:
         def age(name: str) -> float:

@@ -28,7 +28,7 @@ from dubseedd.names import MANIFEST, ErrorName
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for: a bundle by name, and how. `manifest_sha256` is what its SHA256SUMS has to have, "" for any."""
+    """What is asked for: a bundle by name, and how. `manifest_sha256` is that of its SHA256SUMS, "" for any."""
 
     name: str
     manifest_sha256: str = ""

@@ -20,7 +20,9 @@ def reading_seed(path: str) -> Iterator[None]:
         yield
     except ReadError as error:
         raise SeedRefused(
-            ErrorName.READ_FAILED, f"{shown(path)} cannot be read from the seed: {error}; try another port or make the seed anew", file=path
+            ErrorName.READ_FAILED,
+            f"{shown(path)} cannot be read from the seed: {error}; try another port or make the seed anew",
+            file=path,
         ) from error
     except OSError as error:
         raise SeedRefused(
@@ -37,12 +39,16 @@ def writing_store(path: str) -> Iterator[None]:
         yield
     except ReadError as error:
         raise StoreTrouble(
-            ErrorName.WRITE_FAILED, f"{shown(path)} cannot be read back from the store's disk: {error}; check that disk", file=path
+            ErrorName.WRITE_FAILED,
+            f"{shown(path)} cannot be read back from the store's disk: {error}; check that disk",
+            file=path,
         ) from error
     except OSError as error:
         if error.errno in NO_ROOM:
             raise StoreTrouble(
-                ErrorName.NO_SPACE, f"the store's disk is full while writing {shown(path)}; make room, then plug the seed in again", file=path
+                ErrorName.NO_SPACE,
+                f"the store's disk is full while writing {shown(path)}; make room, then plug the seed in again",
+                file=path,
             ) from error
         raise StoreTrouble(
             ErrorName.WRITE_FAILED,

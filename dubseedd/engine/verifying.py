@@ -51,12 +51,16 @@ def _verified(store: Store, name: str, file: FileRecord, meter: Meter, pump: Pum
             found = copying.digest_file(pump, descriptor, base, file.size, count=count).sha256
             record = publishing.record_of(descriptor, BundleFile(base, file.size, file.sha256), blake3=file.blake3)
     except FileNotFoundError as error:
-        raise StoreTrouble(ErrorName.FILE_MISSING, f"{shown(file.path)} of {name} is missing; {mend}", file=file.path) from error
+        raise StoreTrouble(
+            ErrorName.FILE_MISSING, f"{shown(file.path)} of {name} is missing; {mend}", file=file.path
+        ) from error
     except (OSError, ReadError, Failure) as error:
         if isinstance(error, Failure) and error.error is ErrorName.CANCELLED:
             raise
         raise StoreTrouble(
-            ErrorName.READ_FAILED, f"{shown(file.path)} of {name} cannot be read ({error}); check the disk, then {mend}", file=file.path
+            ErrorName.READ_FAILED,
+            f"{shown(file.path)} of {name} cannot be read ({error}); check the disk, then {mend}",
+            file=file.path,
         ) from error
     if found != file.sha256 or record.size != file.size:
         raise StoreTrouble(

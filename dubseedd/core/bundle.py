@@ -1,0 +1,261 @@
+"""The rules of acceptance: facts about a bundle in, the first error that applies out.
+
+InvalidName      1 to 255 bytes of A-Z a-z 0-9 . _ + -, starting with none of `.` `-`
+CacheTree        no Hugging Face cache: not named models--*, no snapshots/ beside refs/ or blobs/
+FileMissing      every entry of the manifest is there
+UnsafeFile       as a regular file; nothing in the bundle is a link, FIFO, socket or device
+UnlistedFile     every file is listed, litter and the neighbours of the manifest aside
+ModelIncomplete  config.json is listed, unless the bundle is of .gguf files; it and the index are right inside
+UnsafeModel      no pickled weights, unless the configuration allows them
+
+Rules on the content of a file are given verified bytes, never the seed's.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from dubseedd.core.manifest import Manifest
+from dubseedd.errors import SeedRefused
+from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
+
+CONFIG = "config.json"
+INDEX_SUFFIX = ".safetensors.index.json"
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+LITTER = (
+    "._*",
+    ".DS_Store",
+    "Thumbs.db",
+    "desktop.ini",
+    ".Trash*",
+    ".Spotlight-V100",
+    ".fseventsd",
+    "System Volume Information",
+    "$RECYCLE.BIN",
+)
+_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,254}")
+_EXT = frozenset({"ext3", "ext4"})
+
+
+class Kind(StrEnum):
+    """What an object in a bundle is."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    SYMLINK = "symbolic link"
+    FIFO = "FIFO"
+    SOCKET = "socket"
+    DEVICE = "device"
+
+
+class Format(StrEnum):
+    """What the weights of a bundle are."""
+
+    SAFETENSORS = "safetensors"
+    GGUF = "gguf"
+    MIXED = "mixed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One object of a bundle's folder; names that are not UTF-8 come with surrogates. `size` in bytes."""
+
+    path: str
+    kind: Kind
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the configuration allows."""
+
+    pickle_allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """A file of an accepted bundle: path, size in bytes, digest in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A bundle that keeps the rules which can be judged by its listing."""
+
+    files: tuple[BundleFile, ...]
+    notes: tuple[str, ...]
+    format: Format
+
+
+def shown(path: str) -> str:
+    """A name from a seed, fit for a sentence: whatever is not printable is escaped."""
+    return path if path.isprintable() and path else ascii(path)
+
+
+def is_litter(path: str) -> bool:
+    """Is it, or does it lie in, what other systems leave behind?"""
+    return any(fnmatchcase(part, pattern) for part in path.split("/") for pattern in LITTER)
+
+
+def check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise SeedRefused(
+            ErrorName.INVALID_NAME,
+            f"{shown(name)} is no name for a bundle: it takes A-Z a-z 0-9 . _ + -, at most 255, and begins with none "
+            "of '.' and '-'; rename its folder on the seed",
+        )
+
+
+def check_cache_tree(name: str, children: Collection[str]) -> None:
+    if name.startswith("models--") or ("snapshots" in children and not {"refs", "blobs"}.isdisjoint(children)):
+        raise SeedRefused(
+            ErrorName.CACHE_TREE,
+            f"{shown(name)} is a Hugging Face cache, not a model directory; make a bundle of it: "
+            "dubseedctl create SOURCE --to SEED",
+        )
+
+
+def accept(
+    name: str, manifest: Manifest, found: Iterable[Found], policy: Policy, *, filesystem: str = "", device: str = ""
+) -> Accepted:
+    """Judge a bundle by its manifest and its listing. `filesystem` and `device` of the seed shape the advice."""
+    objects = {item.path: item for item in found}
+    for entry in manifest.entries:
+        _check_entry(entry.path, objects.get(entry.path), filesystem, device)
+    for item in objects.values():
+        if item.kind not in (Kind.FILE, Kind.FOLDER) and not (is_litter(item.path) and item.kind is not Kind.SYMLINK):
+            raise _unsafe(item)
+    passed_over = _check_unlisted(objects, manifest.paths)
+    _check_config_listed(name, manifest.paths)
+    _check_pickle(manifest.paths, policy)
+    files = tuple(BundleFile(entry.path, objects[entry.path].size, entry.sha256) for entry in manifest.entries)
+    return Accepted(files, (*passed_over, *_code_notes(manifest.paths)), format_of(manifest.paths))
+
+
+def _check_entry(path: str, item: Found | None, filesystem: str, device: str) -> None:
+    if item is None:
+        advice = "copy the bundle to the seed anew"
+        if filesystem in _EXT:
+            advice = (
+                "the stick may not have been unmounted cleanly, its last files are then in its journal only: plug it "
+                f"into the machine that wrote it and unmount it there, or repair it: e2fsck -p {device or 'DEVICE'}"
+            )
+        raise SeedRefused(
+            ErrorName.FILE_MISSING, f"{shown(path)} is listed in SHA256SUMS and is not there; {advice}", file=path
+        )
+    if item.kind is not Kind.FILE:
+        raise _unsafe(item)
+
+
+def _unsafe(item: Found) -> SeedRefused:
+    return SeedRefused(
+        ErrorName.UNSAFE_FILE,
+        f"{shown(item.path)} is a {item.kind}, only regular files are taken; replace it by the file it stands for",
+        file=item.path,
+    )
+
+
+def _check_unlisted(objects: Mapping[str, Found], listed: frozenset[str]) -> list[str]:
+    """Notes on what is passed over; UnlistedFile for the first file that may not be."""
+    notes = []
+    for path, item in sorted(objects.items()):
+        if item.kind is Kind.FOLDER or path in listed or path == MANIFEST or path in NEIGHBOURS:
+            continue
+        if is_litter(path):
+            notes.append(f"{shown(path)} is litter and is passed over")
+        elif path.rpartition("/")[2] == MANIFEST:
+            notes.append(f"{shown(path)} is not listed and is passed over")
+        else:
+            raise SeedRefused(
+                ErrorName.UNLISTED_FILE,
+                f"{shown(path)} is not listed in SHA256SUMS; remove it or write SHA256SUMS anew",
+                file=path,
+            )
+    return notes
+
+
+def _check_config_listed(name: str, paths: frozenset[str]) -> None:
+    if CONFIG not in paths and format_of(paths) is not Format.GGUF:
+        raise SeedRefused(
+            ErrorName.MODEL_INCOMPLETE,
+            f"{shown(name)} lists no config.json; copy the whole model directory and write SHA256SUMS anew",
+            file=CONFIG,
+        )
+
+
+def _check_pickle(paths: frozenset[str], policy: Policy) -> None:
+    pickled = sorted(path for path in paths if path.lower().endswith(PICKLED))
+    if pickled and not policy.pickle_allowed:
+        raise SeedRefused(
+            ErrorName.UNSAFE_MODEL,
+            f"{shown(pickled[0])} holds pickled weights, which can run code when they are loaded; take the safetensors "
+            'of the model, or allow it: [trust] pickle = "allow"',
+            file=pickled[0],
+        )
+
+
+def _code_notes(paths: frozenset[str]) -> list[str]:
+    return [f"{shown(path)} is code" for path in sorted(paths) if path.lower().endswith(".py")]
+
+
+def format_of(paths: Iterable[str]) -> Format:
+    """What the weights are, by the endings of the files."""
+    endings = {path.lower().rpartition(".")[2] for path in paths}
+    match "safetensors" in endings, "gguf" in endings:
+        case True, True:
+            return Format.MIXED
+        case True, False:
+            return Format.SAFETENSORS
+        case False, True:
+            return Format.GGUF
+        case _:
+            return Format.OTHER
+
+
+def content_checks(paths: Collection[str]) -> frozenset[str]:
+    """The files whose content is looked at: config.json, and every index of shards."""
+    return frozenset(path for path in paths if path == CONFIG or path.endswith(INDEX_SUFFIX))
+
+
+def check_config(raw: bytes) -> tuple[str, ...]:
+    """config.json has to be a JSON object; notes on what in it calls for code."""
+    config = _object(CONFIG, raw)
+    return (
+        ("config.json has an auto_map, which asks loaders to run code of the bundle",) if "auto_map" in config else ()
+    )
+
+
+def check_index(path: str, raw: bytes, manifest: Manifest) -> None:
+    """Every shard that an index names has to be in the manifest."""
+    shards = _object(path, raw).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
+        raise _incomplete(path, "has no weight_map from tensors to files")
+    folder = path.rpartition("/")[0]
+    paths = manifest.paths
+    for shard in sorted(set(shards.values())):
+        if (f"{folder}/{shard}" if folder else shard) not in paths:
+            raise _incomplete(path, f"names {shown(shard)}, which is not in SHA256SUMS")
+
+
+def _object(path: str, raw: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise _incomplete(path, f"is no JSON ({type(error).__name__})") from error
+    if not isinstance(value, dict):
+        raise _incomplete(path, "is no JSON object")
+    return value
+
+
+def _incomplete(path: str, fault: str) -> SeedRefused:
+    return SeedRefused(
+        ErrorName.MODEL_INCOMPLETE, f"{shown(path)} {fault}; copy the model from its source anew", file=path
+    )

@@ -1,0 +1,163 @@
+"""SHA256SUMS, read strictly. What is accepted here, `sha256sum --strict -c` accepts with the same names.
+
+Rule 1  at most MAX_BYTES; UTF-8 without BOM and NUL; at least one entry, at most MAX_ENTRIES
+Rule 2  every line is an entry in one of the forms of sha256sum, a `#` comment, or empty; CRLF throughout is noted
+Rule 3  a path is relative, of plain components, within the limits, without control characters or backslashes
+Rule 4  paths are unique, also after NFC and case folding, and none is a folder of another
+Rule 5  SHA256SUMS does not list itself
+
+Source of the grammar: coreutils, cksum. `parse` does no I/O; it raises SeedRefused (ManifestInvalid).
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dubseedd.errors import SeedRefused
+from dubseedd.names import MANIFEST, ErrorName
+
+MAX_BYTES = 16 << 20
+MAX_ENTRIES = 200_000
+MAX_COMPONENT_BYTES = 255
+MAX_DEPTH = 32
+MAX_PATH_BYTES = 4096
+
+RECIPE = "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum > SHA256SUMS"
+"""How the runbook writes a manifest, in the folder of the bundle."""
+
+_PLAIN = re.compile(r"(\\?)([0-9a-fA-F]{64})[ \t][ *]?(.+)", re.DOTALL)
+_TAGGED = re.compile(r"(\\?)SHA256 ?\((.+)\) = ([0-9a-fA-F]{64})", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of the bundle: its path without a leading `./`, and its digest in lower-case hex."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest that keeps the rules. `sha256` is the digest of `raw`, the bytes as they were read."""
+
+    entries: tuple[Entry, ...]
+    sha256: str
+    raw: bytes
+    notes: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> frozenset[str]:
+        return frozenset(entry.path for entry in self.entries)
+
+
+def parse(raw: bytes) -> Manifest:
+    """Read a manifest; the first rule that it breaks is named with its line."""
+    lines, notes = _lines(_text(raw))
+    entries: list[Entry] = []
+    seen: dict[str, int] = {}
+    for number, line in lines:
+        entry = _entry(line, number)
+        key = unicodedata.normalize("NFC", entry.path).casefold()
+        if key in seen:
+            raise _invalid(f"line {number}: {_shown(entry.path)} is listed in line {seen[key]} already")
+        seen[key] = number
+        entries.append(entry)
+        if len(entries) > MAX_ENTRIES:
+            raise _invalid(f"it has more than {MAX_ENTRIES:,} entries")
+    if not entries:
+        raise _invalid("it lists no file")
+    _check_folders(seen)
+    return Manifest(tuple(entries), hashlib.sha256(raw).hexdigest(), raw, notes)
+
+
+def render(entries: Iterable[Entry]) -> bytes:
+    """A manifest in the runbook's own form: `HEX  ./path`, sorted by bytes."""
+    rows = sorted((f"./{entry.path}".encode(), entry.sha256.encode()) for entry in entries)
+    return b"".join(digest + b"  " + path + b"\n" for path, digest in rows)
+
+
+def _text(raw: bytes) -> str:
+    if len(raw) > MAX_BYTES:
+        raise _invalid(f"it is larger than {MAX_BYTES >> 20} MiB")
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise _invalid("it begins with a byte order mark")
+    if b"\0" in raw:
+        raise _invalid("it holds a NUL byte")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        number = raw.count(b"\n", 0, error.start) + 1
+        raise _invalid(f"line {number}: it is not UTF-8") from error
+
+
+def _lines(text: str) -> tuple[Iterator[tuple[int, str]], tuple[str, ...]]:
+    """The lines that hold entries, with their numbers, and a note where they end in CRLF."""
+    rows = text.split("\n")
+    folded = any(row.endswith("\r") for row in rows)
+    notes = ("SHA256SUMS has the line ends of Windows",) if folded else ()
+    numbered = enumerate((row.removesuffix("\r") for row in rows), 1)
+    return ((number, row) for number, row in numbered if row and not row.startswith("#")), notes
+
+
+def _entry(line: str, number: int) -> Entry:
+    if match := _TAGGED.fullmatch(line):
+        escaped, name, digest = match.groups()
+    elif match := _PLAIN.fullmatch(line):
+        escaped, digest, name = match.groups()
+    else:
+        raise _invalid(f"line {number} is no line of sha256sum")
+    if escaped:
+        raise _invalid(f"line {number}: the escaped name {_shown(name)} holds a line break or a backslash")
+    return Entry(_path(name, number), digest.lower())
+
+
+def _path(name: str, number: int) -> str:
+    path = name.removeprefix("./")
+    reason = _fault(path)
+    if reason:
+        raise _invalid(f"line {number}: {_shown(name)} {reason}")
+    return path
+
+
+def _fault(path: str) -> str:
+    """What is wrong with a path, or nothing."""
+    components = path.split("/")
+    checks = (
+        (path == MANIFEST, "lists the manifest itself"),
+        (path.startswith("/"), "is absolute"),
+        (any(component in ("", ".", "..") for component in components), "has an empty, '.' or '..' component"),
+        ("\\" in path, "holds a backslash"),
+        (_CONTROL.search(path) is not None, "holds a control character"),
+        (len(path.encode()) > MAX_PATH_BYTES, f"is longer than {MAX_PATH_BYTES:,} bytes"),
+        (len(components) > MAX_DEPTH, f"is deeper than {MAX_DEPTH} folders"),
+        (any(len(part.encode()) > MAX_COMPONENT_BYTES for part in components), "has a component over 255 bytes"),
+    )
+    return next((reason for broken, reason in checks if broken), "")
+
+
+def _check_folders(seen: dict[str, int]) -> None:
+    """No entry may be the folder of another one."""
+    for key, number in seen.items():
+        folder = key.rpartition("/")[0]
+        while folder:
+            if folder in seen:
+                raise _invalid(
+                    f"line {number} lists a file below {_shown(folder)}, which line {seen[folder]} lists as a file"
+                )
+            folder = folder.rpartition("/")[0]
+
+
+def _shown(name: str) -> str:
+    return ascii(name) if not name.isprintable() else f"'{name}'"
+
+
+def _invalid(reason: str) -> SeedRefused:
+    return SeedRefused(
+        ErrorName.MANIFEST_INVALID,
+        f"SHA256SUMS is not well formed: {reason}; write it anew in the bundle's folder: {RECIPE}",
+        file=MANIFEST,
+    )

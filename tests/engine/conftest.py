@@ -1,0 +1,82 @@
+"""A seed and a store as folders, and one sync from the one to the other."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dubseedd.core.bundle import Policy
+from dubseedd.core.config import Config, build
+from dubseedd.engine.filling import SyncTools
+from dubseedd.engine.scanning import SeedFolder
+from dubseedd.engine.store import Store
+from dubseedd.engine.syncing import BundleSync, Readiness, Wish
+
+
+@pytest.fixture
+def config() -> Config:
+    """The defaults, with no room kept in reserve."""
+    return build([("test", {"store": {"reserve": 0}})])
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """The folder of bundles on a seed."""
+    folder = tmp_path / "seed" / "models"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(str(tmp_path / "store"))
+    yield opened
+    opened.close()
+
+
+class Syncing:
+    """Syncs bundles by name, as a job does it: prepare, then publish. `notes` is what was told on the way."""
+
+    def __init__(self, models: Path, store: Store, config: Config) -> None:
+        self.models = models
+        self.store = store
+        self.config = config
+        self.notes: list[str] = []
+        self.tools = self.fresh_tools()
+
+    def fresh_tools(self) -> SyncTools:
+        return SyncTools(config=self.config, note=self.notes.append)
+
+    def folder(self) -> SeedFolder:
+        root = os.open(self.models.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return SeedFolder(
+                root, "models", Policy(pickle_allowed=False), uuid="5EED", filesystem="ext4", device="/dev/sdz1"
+            )
+        finally:
+            os.close(root)
+
+    def __call__(self, name: str, *, publish: bool = True, **wish: Any) -> Readiness:
+        self.tools = self.fresh_tools()
+        sync = BundleSync(self.store, Wish(name, **wish), self.tools)
+        try:
+            with self.folder() as folder:
+                readiness = sync.prepare(folder)
+            if publish and readiness in (Readiness.STAGED, Readiness.ADOPTABLE):
+                sync.publish()
+        finally:
+            sync.close()
+        return readiness
+
+
+@pytest.fixture
+def sync(models: Path, store: Store, config: Config) -> Syncing:
+    return Syncing(models, store, config)
+
+
+@pytest.fixture
+def in_store(store: Store) -> Callable[[str], Path]:
+    """The path of a name in the store."""
+    return lambda name: Path(store.path) / name
