@@ -5,8 +5,8 @@
                  │ └──> threads: the engine
                  └────> journal, history, systemd, objects on the bus
 
-A lost bus connection is opened again while the jobs go on; SIGTERM ends everything within a few seconds, SIGHUP reads the
-configuration again.
+A lost bus connection is opened again while the jobs go on; SIGTERM ends everything within a few seconds, SIGHUP reads
+the configuration again.
 """
 
 import argparse
@@ -101,7 +101,6 @@ class Daemon:
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         async with AsyncExitStack() as undo:
-            undo.callback(self._devices.close)
             self._conductor.board.listeners.append(Publisher(self._conductor, self._tree))
             self._conductor.board.listeners.append(StatusLine(self._conductor, self._manager))
             connection = await self._connect()
@@ -137,7 +136,6 @@ class Daemon:
     def _drop(self) -> None:
         self._link.set(None)
         self._tree.detach()
-        self._disks.detach()
 
     async def _stay_connected(self, connection: Connection) -> None:
         """Reconnect whenever the bus goes away; the jobs know nothing of it."""
@@ -184,10 +182,17 @@ async def _serve(config: Config, config_file: str | None, store: Store, recorder
 def main(argv: list[str] | None = None) -> int:
     """The daemon as a program; returns its exit status."""
     parser = argparse.ArgumentParser(
-        prog="dubseedd", description="Watches for DUB-SEED sticks, verifies their model bundles and publishes them."
+        prog="dubseedd",
+        description="Watches for DUB-SEED sticks, verifies their model bundles and publishes them.",
     )
-    parser.add_argument("--config", metavar="FILE", help="take just this file instead of /etc/dubnium/dubseedd.toml and its drop-ins")
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"), help="default: info")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="take just this file instead of /etc/dubnium/dubseedd.toml and its drop-ins",
+    )
+    parser.add_argument(
+        "--log-level", default="info", choices=("debug", "info", "warning", "error"), help="default: info"
+    )
     parser.add_argument("--version", action="version", version=f"dubseedd {__version__}")
     options = parser.parse_args(argv)
     try:

@@ -46,7 +46,7 @@ class Interrupted(Failure):
 class SeedGone(Interrupted):
     """The device was pulled or died while it was read."""
 
-    def __init__(self, sentence: str = "the seed was pulled out; plug it in again and the job goes on by itself") -> None:
+    def __init__(self, sentence: str = "the seed was pulled out; plug it in again and the job goes on") -> None:
         super().__init__(ErrorName.SEED_GONE, sentence)
 
 

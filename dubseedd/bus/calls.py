@@ -1,4 +1,4 @@
-"""Calls from the bus: authorise, parse, one call of the conductor, format. A method that is not in the table is not ours.
+"""Calls from the bus: authorise, parse, one call of the conductor, format. What is not in the table is not ours.
 
 Every error that a caller may see is one of names.ErrorName; whatever else goes wrong is Internal, and in the journal.
 """
@@ -78,7 +78,8 @@ class Calls:
     async def _authorise(self, sender: str, action: Action) -> None:
         if not await self._authority.check(sender, action):
             raise CallRefused(
-                ErrorName.NOT_AUTHORIZED, f"you are not allowed to {action.replace('-', ' ')}; ask as root: sudo dubseedctl …"
+                ErrorName.NOT_AUTHORIZED,
+                f"you are not allowed to {action.replace('-', ' ')}; ask as root: sudo dubseedctl …",
             )
 
     async def _scan(self, _: Call) -> list[Any]:
@@ -125,7 +126,12 @@ class Calls:
 
     async def _history(self, call: Call) -> list[Any]:
         records = await self._conductor.history(call.args[0])
-        return [[{key: Variant("x" if isinstance(value, int) else "s", value) for key, value in record.items()} for record in records]]
+        return [
+            [
+                {key: Variant("x" if isinstance(value, int) else "s", value) for key, value in record.items()}
+                for record in records
+            ]
+        ]
 
     # From paths to things
 
@@ -136,7 +142,9 @@ class Calls:
         return next(job for job in self._conductor.jobs.all.values() if faces.job_path(job) == path)
 
     def _bundle(self, path: str) -> str:
-        return next(name for name in self._conductor.shelf.bundles if path == f"{ROOT_PATH}/bundles/{encode_path(name)}")
+        return next(
+            name for name in self._conductor.shelf.bundles if path == f"{ROOT_PATH}/bundles/{encode_path(name)}"
+        )
 
 
 def parse_options(options: Mapping[str, Any], known: Mapping[str, type]) -> dict[str, Any]:
@@ -146,5 +154,8 @@ def parse_options(options: Mapping[str, Any], known: Mapping[str, type]) -> dict
             allowed = ", ".join(known) or "none"
             raise CallRefused(ErrorName.INVALID_ARGS, f"unknown option {name!r}; known here: {allowed}")
         if not isinstance(value, known[name]):
-            raise CallRefused(ErrorName.INVALID_ARGS, f"option {name!r} has to be of the D-Bus type {'b' if known[name] is bool else 's'}")
+            raise CallRefused(
+                ErrorName.INVALID_ARGS,
+                f"option {name!r} has to be of the D-Bus type {'b' if known[name] is bool else 's'}",
+            )
     return dict(options)

@@ -1,11 +1,18 @@
-"""The faces of our objects: what each shows on D-Bus, as plain values. See org.dubnium.Seed1.xml for shapes and units."""
+"""The faces of our objects: what each shows on D-Bus, as plain values. Shapes and units: org.dubnium.Seed1.xml."""
 
 from typing import Any
 
 from dubseedd import __version__
 from dubseedd.core.objectpath import encode_path
 from dubseedd.engine.store import StoredBundle
-from dubseedd.names import BUNDLE_INTERFACE, JOB_INTERFACE, MANAGER_INTERFACE, NO_OBJECT, ROOT_PATH, SEED_INTERFACE
+from dubseedd.names import (
+    BUNDLE_INTERFACE,
+    JOB_INTERFACE,
+    MANAGER_INTERFACE,
+    NO_OBJECT,
+    ROOT_PATH,
+    SEED_INTERFACE,
+)
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
 from dubseedd.service.seed import Seed
@@ -55,7 +62,8 @@ def seed(one: Seed, conductor: Conductor) -> tuple[str, Properties]:
         "State": one.state.value,
         "SafeToRemove": one.safe_to_remove,
         "Bundles": [
-            [offer.name, offer.size, offer.manifest_sha256, one.verdicts.get(offer.name, "")] for offer in one.offers.values()
+            [offer.name, offer.size, offer.manifest_sha256, one.verdicts.get(offer.name, "")]
+            for offer in one.offers.values()
         ],
         "Jobs": [job_path(job) for job in conductor.jobs.all.values() if job.seed is one],
         "Error": list(one.error),

@@ -42,6 +42,17 @@ class BlockEvent:
     device: BlockDevice
 
 
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What UDisks2 tells of a block device: `drive` is vendor and model, empty where it has none."""
+
+    number: Number
+    mount_points: tuple[str, ...]
+    drive: str
+    serial: str
+    can_power_off: bool
+
+
 class Change(Enum):
     """What an event means for us."""
 

@@ -89,14 +89,16 @@ class Conductor:
     # Life
 
     async def start(self) -> None:
-        """Finish what a crash cut short, look at the store, then at every seed that is there; follow events from now on."""
+        """Finish what a crash cut short, look at the store and at every seed that is there; then follow events."""
         for receipt in await in_thread(lambda: settle(self.store)):
             self.board.tell(
                 EventName.BUNDLE_INSTALLED,
                 f"{receipt.name} is installed: its publication was cut short and is complete now",
                 {Field.BUNDLE: receipt.name, Field.MANIFEST: receipt.manifest_sha256},
             )
-        self.board.tell(EventName.STARTED, f"dubseedd {__version__} watches for seeds labelled {self.config.seed.label}")
+        self.board.tell(
+            EventName.STARTED, f"dubseedd {__version__} watches for seeds labelled {self.config.seed.label}"
+        )
         self._undo.append(self._disks.watch(self.seeds.mounts_changed))
         self._undo.append(self._devices.watch(self._on_event, self._on_lost))
         await self._look_around()
@@ -112,7 +114,10 @@ class Conductor:
     def reconfigure(self, config: Config) -> None:
         """Take a new configuration; jobs that run keep the one they began with."""
         if config.store.path != self.config.store.path:
-            log.warning("[store] path is taken over when dubseedd is started again; until then it is %s", self.store.path)
+            log.warning(
+                "[store] path is taken over when dubseedd is started again; until then it is %s",
+                self.store.path,
+            )
         self.config = config
         self.seeds.relabel(config.seed.label)
         self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
@@ -164,7 +169,13 @@ class Conductor:
             seed.enter(SeedState.MOUNTING)
 
     async def sync(
-        self, seed: str, bundle: str, *, dry_run: bool = False, manifest_sha256: str = "", replace_foreign: bool = False
+        self,
+        seed: str,
+        bundle: str,
+        *,
+        dry_run: bool = False,
+        manifest_sha256: str = "",
+        replace_foreign: bool = False,
     ) -> list[Job]:
         """Queue the sync of one bundle, or of every acceptable one, from one seed or from all."""
         jobs, refusals = [], []
@@ -186,7 +197,10 @@ class Conductor:
         if not jobs and refusals:
             raise refusals[0]
         if not jobs:
-            raise CallRefused(ErrorName.NOT_FOUND, f"no seed has {f'a bundle {bundle}' if bundle else 'any bundle'}; see dubseedctl status")
+            raise CallRefused(
+                ErrorName.NOT_FOUND,
+                f"no seed has {f'a bundle {bundle}' if bundle else 'any bundle'}; see dubseedctl status",
+            )
         return jobs
 
     async def _chosen(self, seed: str) -> list[Seed]:
@@ -206,8 +220,12 @@ class Conductor:
         """Queue the verification of one installed bundle, or of all."""
         stored = self.shelf.bundles.get(bundle)
         if bundle and (stored is None or stored.state is BundleState.FOREIGN):
-            raise CallRefused(ErrorName.NOT_FOUND, f"{bundle} is not installed by dubseedd; dubseedctl list shows what is")
-        names = [bundle] if bundle else [b.name for b in self.shelf.bundles.values() if b.state is not BundleState.FOREIGN]
+            raise CallRefused(
+                ErrorName.NOT_FOUND, f"{bundle} is not installed by dubseedd; dubseedctl list shows what is"
+            )
+        names = (
+            [bundle] if bundle else [b.name for b in self.shelf.bundles.values() if b.state is not BundleState.FOREIGN]
+        )
         return [self.jobs.verify(name) for name in names]
 
     def cancel(self, job: Job) -> None:
@@ -222,13 +240,16 @@ class Conductor:
         await self._mounting.unmount(seed)
         if seed.others_mounts:
             raise CallRefused(
-                ErrorName.BUSY, f"{seed.called} is mounted at {seed.others_mounts[0]} by somebody else; unmount it there: umount {seed.others_mounts[0]}"
+                ErrorName.BUSY,
+                f"{seed.called} is mounted at {seed.others_mounts[0]} by somebody else; unmount it there: "
+                f"umount {seed.others_mounts[0]}",
             )
         if power_off:
             await self._disks.power_off(seed.device)
 
     async def history(self, most: int) -> list[dict[str, Any]]:
         """The newest events first, at most `most` and never more than 1,000."""
+
         def newest() -> list[dict[str, Any]]:
             self._recorder.flush()
             return self._history.newest(min(most, HISTORY_MOST))

@@ -39,8 +39,16 @@ REMEMBER_MOST = 64
 PULL_GRACE_SECONDS = 2.0
 """A pulled stick gives read errors a moment before its removal is announced."""
 
-ABSENCE = frozenset({ErrorName.READ_FAILED, ErrorName.FILE_MISSING, ErrorName.MANIFEST_MISSING, ErrorName.NOT_FOUND,
-                     ErrorName.MOUNT_FAILED, ErrorName.UNSAFE_MOUNT})
+ABSENCE = frozenset(
+    {
+        ErrorName.READ_FAILED,
+        ErrorName.FILE_MISSING,
+        ErrorName.MANIFEST_MISSING,
+        ErrorName.NOT_FOUND,
+        ErrorName.MOUNT_FAILED,
+        ErrorName.UNSAFE_MOUNT,
+    }
+)
 """What a seed seems guilty of while it is being pulled: absence on a seed is never evidence."""
 
 
@@ -198,9 +206,7 @@ class Jobs:
             self._board.tell(EventName.BUNDLE_CURRENT, f"{job.bundle} is current, nothing to do", job.fields)
         self._end(job, JobState.DONE)
 
-    async def _prepare(
-        self, job: Job, seed: Seed, sync: BundleSync, config: Config, held: AsyncExitStack
-    ) -> Readiness:
+    async def _prepare(self, job: Job, seed: Seed, sync: BundleSync, config: Config, held: AsyncExitStack) -> Readiness:
         def prepare(root: int) -> Readiness:
             with open_folder(root, seed, config) as folder:
                 return sync.prepare(folder)
@@ -343,7 +349,8 @@ class Jobs:
 
     def _forget(self, job: Job, task: "asyncio.Task[None] | None") -> None:
         """Drop a job that ended a while ago, unless it has gone on since."""
-        if job.task is task and not job.state.at_work and self.all.pop(job.id, None):
+        if job.task is task and not job.state.at_work and job.id in self.all:
+            del self.all[job.id]
             self._board.gone(job)
 
     def _forget_oldest(self) -> None:

@@ -21,7 +21,7 @@ from dubseedd.service.worker import in_thread
 
 ALWAYS = ("ro", "nosuid", "nodev", "noexec", "nosymfollow")
 BUSY_RETRIES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Somebody who looks at the stick in a file manager holds it for a moment; there is no event that says when it is free."""
+"""A file manager that looks at the stick holds it for a moment; there is no event that says when it is free."""
 
 
 def mount_options(filesystem: str) -> tuple[str, ...]:

@@ -1,23 +1,11 @@
 """The ports: what the conductor needs of the world. Adapters provide them; nothing here knows how."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-from dubseedd.core.device import BlockDevice, BlockEvent, Number
+from dubseedd.core.device import BlockDevice, BlockEvent, Disk, Number
 from dubseedd.core.events import Event
 from dubseedd.names import Action
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """What UDisks2 tells of a block device: `drive` is vendor and model, empty where it has none."""
-
-    number: Number
-    mount_points: tuple[str, ...]
-    drive: str
-    serial: str
-    can_power_off: bool
 
 
 class Devices(Protocol):
@@ -77,4 +65,3 @@ class Clock(Protocol):
 
     def __call__(self) -> int:
         """Microseconds since the epoch."""
-

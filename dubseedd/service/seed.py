@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dubseedd.core.device import BlockDevice, Disk
 from dubseedd.core.lifecycle import SeedState, seed_step
@@ -68,8 +68,9 @@ class Seed:
     async def unless_gone(self, work: "asyncio.Future[T]") -> T:
         """Wait for work on the seed; SeedGone when it is pulled first, the work is left behind then."""
         gone = asyncio.ensure_future(self.gone.wait())
+        either: list[asyncio.Future[Any]] = [work, gone]
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             gone.cancel()
         if not work.done():

@@ -95,7 +95,11 @@ class Seeds:
             number += 1
             name = f"{base}_{number}"
         seed = self.all[device.number] = Seed(name, device)
-        self._board.tell(EventName.SEED_ADDED, f"{seed.called} is plugged in: {device.filesystem}, {device.size:,} bytes", seed.fields)
+        self._board.tell(
+            EventName.SEED_ADDED,
+            f"{seed.called} is plugged in: {device.filesystem}, {device.size:,} bytes",
+            seed.fields,
+        )
         self._board.changed(seed)
         return seed
 
@@ -163,7 +167,8 @@ class Seeds:
             if await self._disks.loop_owner(node) != 0:
                 raise SeedRefused(
                     ErrorName.UNSAFE_MOUNT,
-                    f"{seed.called} stands on the loop device {node}, which a user has set up; let root attach it: losetup --find --show IMAGE",
+                    f"{seed.called} stands on the loop device {node}, which a user has set up; "
+                    "let root attach it: losetup --find --show IMAGE",
                 )
 
     async def _scan(self, seed: Seed, config: Config, root: int) -> None:
@@ -183,15 +188,27 @@ class Seeds:
             self._tell_offer(seed, offer)
 
     def _tell_offer(self, seed: Seed, offer: Offer) -> None:
-        fields: dict[Field, str | int] = {**seed.fields, Field.BUNDLE: offer.name, Field.MANIFEST: offer.manifest_sha256}
+        fields: dict[Field, str | int] = {
+            **seed.fields,
+            Field.BUNDLE: offer.name,
+            Field.MANIFEST: offer.manifest_sha256,
+        }
         if offer.refusal:
             extra = {Field.ERROR: offer.refusal.error.full, Field.FILE: offer.refusal.file}
-            self._board.tell(EventName.BUNDLE_REFUSED, f"{offer.name} is refused: {offer.refusal.sentence}", {**fields, **extra})
+            self._board.tell(
+                EventName.BUNDLE_REFUSED,
+                f"{offer.name} is refused: {offer.refusal.sentence}",
+                {**fields, **extra},
+            )
             return
         notes = f"; {'; '.join(offer.notes)}" if offer.notes else ""
         size = {Field.BYTES_TOTAL: offer.size}
         verdict = seed.verdicts[offer.name]
-        self._board.tell(EventName.BUNDLE_FOUND, f"{offer.name}, {offer.size:,} bytes, is {verdict}{notes}", {**fields, **size})
+        self._board.tell(
+            EventName.BUNDLE_FOUND,
+            f"{offer.name}, {offer.size:,} bytes, is {verdict}{notes}",
+            {**fields, **size},
+        )
         if verdict == "current":
             self._board.tell(EventName.BUNDLE_CURRENT, f"{offer.name} is current, nothing to do", fields)
 
@@ -237,7 +254,9 @@ class Seeds:
                 self._jobs.sync(seed, wish, publish=config.sync.automatic is Automatic.PUBLISH)
 
     def _refuse_conflict(self, seed: Seed, name: str) -> None:
-        others = ", ".join(sorted(other.called for other in self.all.values() if name in other.offers and other is not seed))
+        others = ", ".join(
+            sorted(other.called for other in self.all.values() if name in other.offers and other is not seed)
+        )
         seed.verdicts[name] = ErrorName.CONFLICT.full
         sentence = (
             f"{name} is on {seed.called} and with other content on {others}; choose one: "
@@ -258,7 +277,7 @@ class Seeds:
 
     def settle(self, seed: Seed) -> None:
         """Let a seed's state follow from its jobs."""
-        if seed.gone.is_set() or seed.state is SeedState.FAILED and not seed.offers:
+        if seed.gone.is_set() or (seed.state is SeedState.FAILED and not seed.offers):
             return
         if self._jobs.unfinished(seed):
             self._enter(seed, SeedState.WORKING)

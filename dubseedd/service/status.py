@@ -28,7 +28,9 @@ def overall(jobs: Collection[Job], last_ended: Job | None) -> State:
     return State.FAILED if last_ended is not None and last_ended.state is JobState.FAILED else State.IDLE
 
 
-def sentence(state: State, jobs: Collection[Job], seeds: Collection[Seed], last_ended: Job | None, installed: int) -> str:
+def sentence(
+    state: State, jobs: Collection[Job], seeds: Collection[Seed], last_ended: Job | None, installed: int
+) -> str:
     """The Status property, the same that systemctl status shows."""
     running = [job for job in jobs if job.state.at_work]
     if running:
@@ -39,7 +41,7 @@ def sentence(state: State, jobs: Collection[Job], seeds: Collection[Seed], last_
     held = [seed for seed in seeds if seed.others_mounts]
     if held:
         seed = held[0]
-        return f"{seed.called} is mounted at {seed.others_mounts[0]} by somebody else: unmount it there before pulling it out"
+        return f"{seed.called} is mounted at {seed.others_mounts[0]} by somebody else: unmount it there first"
     return f"{_result(state, seeds, last_ended, installed)}{_pull(seeds)}"
 
 

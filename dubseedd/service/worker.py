@@ -7,7 +7,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dubseedd.engine.stop import StopFlag
 from dubseedd.errors import Failure
@@ -79,8 +79,9 @@ class Halt:
         `left_behind` then runs once the thread has come back after all."""
         future = in_thread(work)
         asked = asyncio.ensure_future(self._asked.wait())
+        either: list[asyncio.Future[Any]] = [future, asked]
         try:
-            await asyncio.wait({future, asked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not future.done():
                 await asyncio.wait({future}, timeout=PATIENCE_SECONDS)
         finally:

@@ -1,0 +1,366 @@
+"""The bus: a seam over dbus-next at the level of messages.
+
+Three faults of dbus-next 0.2.3 would end a daemon that lives long, and each is mended here at one place:
+
+- a full socket is taken for a lost connection: the writer's socket reports 0 bytes sent instead (`_PatientSocket`);
+- a call on a lost connection never returns: every call is raced against the loss and a time limit;
+- descriptors and reply handlers leak: they are closed and dropped by us.
+
+Values cross as plain Python: variants in what arrives are unwrapped, structs are lists.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+from dbus_next import BusType, Message, MessageFlag, MessageType, Variant
+from dbus_next.aio import MessageBus
+
+from dubseedd.names import ErrorName
+
+__all__ = [
+    "DBUS",
+    "DBUS_PATH",
+    "BusGone",
+    "CallFailed",
+    "Connection",
+    "IncomingCall",
+    "Match",
+    "RemoteError",
+    "Reply",
+    "Signal",
+    "Variant",
+]
+
+log = logging.getLogger(__name__)
+
+DBUS = "org.freedesktop.DBus"
+DBUS_PATH = "/org/freedesktop/DBus"
+CONNECT_LIMIT_SECONDS = 10.0
+CALL_LIMIT_SECONDS = 25.0
+DO_NOT_QUEUE = 4
+PRIMARY_OWNER = 1
+
+
+class BusGone(ConnectionError):
+    """There is no connection to the bus."""
+
+
+class RemoteError(Exception):
+    """An error reply: its D-Bus name and its text."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"{name}: {text}")
+        self.name = name
+        self.text = text
+
+
+class CallFailed(Exception):
+    """Raised by a handler: what the caller is told."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal that arrived."""
+
+    sender: str
+    path: str
+    interface: str
+    member: str
+    body: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A method call to us; `interface` is empty where the caller gave none."""
+
+    sender: str
+    path: str
+    interface: str
+    member: str
+    signature: str
+    body: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a method returns; variants inside are given as Variant."""
+
+    signature: str = ""
+    body: Sequence[Any] = ()
+
+
+SignalHandler = Callable[[Signal], None]
+CallHandler = Callable[[IncomingCall], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What to subscribe to; empty parts match everything. `below` matches a path and all paths under it."""
+
+    sender: str = ""
+    path: str = ""
+    below: str = ""
+    interface: str = ""
+    member: str = ""
+    arg0: str = ""
+
+    @property
+    def rule(self) -> str:
+        parts = {
+            "type": "signal",
+            "sender": self.sender,
+            "path": self.path,
+            "path_namespace": self.below,
+            "interface": self.interface,
+            "member": self.member,
+            "arg0": self.arg0,
+        }
+        return ",".join(f"{key}='{value}'" for key, value in parts.items() if value)
+
+    def fits(self, signal: Signal) -> bool:
+        """Does a signal belong to this subscription? Who owns the sender's well-known name is left to the bus."""
+        return (
+            self.path in ("", signal.path)
+            and (not self.below or signal.path == self.below or signal.path.startswith(f"{self.below}/"))
+            and self.interface in ("", signal.interface)
+            and self.member in ("", signal.member)
+            and (not self.arg0 or signal.body[:1] == [self.arg0])
+        )
+
+
+class _PatientSocket:
+    """A socket whose full buffer is 0 bytes sent: the writer then waits until it is writable again."""
+
+    def __init__(self, inner: socket.socket) -> None:
+        self._inner = inner
+
+    def send(self, data: bytes) -> int:
+        try:
+            return self._inner.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class Connection:
+    """One connection to a bus, from `open` until it is lost or closed."""
+
+    def __init__(self, bus: MessageBus) -> None:
+        self._bus = bus
+        self._subscriptions: list[tuple[Match, SignalHandler]] = []
+        self._handler: CallHandler | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        bus._writer.sock = _PatientSocket(bus._writer.sock)
+        bus.add_message_handler(self._receive)
+        self._lost = asyncio.ensure_future(self._watch())
+
+    @classmethod
+    async def open(cls, address: str | None = None) -> Self:
+        """Connect to the bus at an address, by default to the system bus. Raises OSError or TimeoutError."""
+        bus = MessageBus(bus_address=address, bus_type=BusType.SYSTEM)
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_SECONDS):
+                await bus.connect()
+        except BaseException:
+            _close_sockets(bus)
+            raise
+        return cls(bus)
+
+    @property
+    def unique_name(self) -> str:
+        return str(self._bus.unique_name)
+
+    @property
+    def is_open(self) -> bool:
+        return not self._lost.done()
+
+    async def lost(self) -> None:
+        """Return when the connection is gone."""
+        await asyncio.wait({self._lost})
+
+    async def close(self) -> None:
+        """Close it; what was sent before is still delivered."""
+        if self.is_open:
+            with suppress(BusGone, TimeoutError, RemoteError):
+                await self.call(DBUS, DBUS_PATH, DBUS, "GetId", timeout_seconds=1.0)
+            self._bus.disconnect()
+        await self.lost()
+
+    async def _watch(self) -> None:
+        with suppress(Exception):
+            await self._bus.wait_for_disconnect()
+        for task in list(self._tasks):
+            task.cancel()
+        _close_sockets(self._bus)
+
+    # Calling
+
+    async def call(
+        self,
+        destination: str,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str = "",
+        body: Sequence[Any] = (),
+        *,
+        timeout_seconds: float = CALL_LIMIT_SECONDS,
+    ) -> list[Any]:
+        """Call a method; returns the body of the reply. Raises RemoteError, BusGone or TimeoutError."""
+        self._check()
+        message = Message(
+            destination=destination,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=list(body),
+        )
+        answer = self._keep(self._bus.call(message))
+        done, _ = await asyncio.wait({answer, self._lost}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        if answer not in done:
+            answer.cancel()
+            self._bus._method_return_handlers.pop(message.serial, None)
+            if self._lost in done:
+                raise BusGone("the connection to the bus is lost")
+            raise TimeoutError(f"{destination} did not answer {member} within {timeout_seconds:g} s")
+        return self._read(answer)
+
+    def _read(self, answer: "asyncio.Task[Message]") -> list[Any]:
+        if answer.cancelled() or isinstance(answer.exception(), OSError | EOFError):
+            raise BusGone("the connection to the bus is lost")
+        reply = answer.result()
+        body = [unwrap(value) for value in reply.body]
+        if reply.message_type is MessageType.ERROR:
+            raise RemoteError(reply.error_name, str(body[0]) if body else "")
+        return body
+
+    async def subscribe(self, match: Match, handler: SignalHandler) -> Callable[[], Awaitable[None]]:
+        """Have the handler called for each signal that fits; returns the undo."""
+        entry = (match, handler)
+        self._subscriptions.append(entry)
+        await self.call(DBUS, DBUS_PATH, DBUS, "AddMatch", "s", [match.rule])
+
+        async def undo() -> None:
+            if entry in self._subscriptions:
+                self._subscriptions.remove(entry)
+                with suppress(BusGone, RemoteError, TimeoutError):
+                    await self.call(DBUS, DBUS_PATH, DBUS, "RemoveMatch", "s", [match.rule])
+
+        return undo
+
+    async def request_name(self, name: str) -> None:
+        """Own a name, now. Raises RemoteError where the bus does not allow it or somebody else has it."""
+        (result,) = await self.call(DBUS, DBUS_PATH, DBUS, "RequestName", "su", [name, DO_NOT_QUEUE])
+        if result != PRIMARY_OWNER:
+            raise RemoteError(f"{DBUS}.Error.NameHasOwner", f"{name} has an owner already; stop the other dubseedd")
+
+    # Serving
+
+    def answer(self, handler: CallHandler) -> None:
+        """Have this handler answer every method call to us."""
+        self._handler = handler
+
+    def emit(self, path: str, interface: str, member: str, signature: str, body: Sequence[Any]) -> None:
+        """Send a signal; a lost connection drops it."""
+        if self.is_open:
+            self._send(Message.new_signal(path, interface, member, signature, list(body)))
+
+    def _receive(self, message: Message) -> bool:
+        """True for what the library must not look at any more."""
+        if message.message_type is MessageType.SIGNAL:
+            self._spread(message)
+            return False
+        if message.message_type is MessageType.METHOD_CALL and self._handler is not None:
+            self._keep(self._answer(message, self._handler))
+            return True
+        return False
+
+    def _spread(self, message: Message) -> None:
+        signal = Signal(
+            message.sender or "",
+            message.path,
+            message.interface,
+            message.member,
+            [unwrap(value) for value in message.body],
+        )
+        for match, handler in list(self._subscriptions):
+            if match.fits(signal):
+                try:
+                    handler(signal)
+                except Exception:
+                    log.exception("handling %s.%s", signal.interface, signal.member)
+
+    async def _answer(self, message: Message, handler: CallHandler) -> None:
+        call = IncomingCall(
+            message.sender or "",
+            message.path,
+            message.interface or "",
+            message.member,
+            message.signature,
+            [unwrap(value) for value in message.body],
+        )
+        try:
+            reply = await handler(call)
+            answer = Message.new_method_return(message, reply.signature, list(reply.body))
+            if answer.body:
+                answer._marshall()
+        except CallFailed as failure:
+            answer = Message.new_error(message, failure.name, failure.text)
+        except Exception:
+            log.exception("answering %s.%s of %s", call.interface, call.member, call.sender)
+            answer = Message.new_error(message, ErrorName.INTERNAL.full, "internal error, see the journal")
+        if self.is_open and not message.flags & MessageFlag.NO_REPLY_EXPECTED:
+            self._send(answer)
+
+    def _send(self, message: Message) -> None:
+        future = self._bus.send(message)
+        future.add_done_callback(_look_at)
+
+    # Housekeeping
+
+    def _check(self) -> None:
+        if not self.is_open:
+            raise BusGone("the connection to the bus is lost")
+
+    def _keep(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_look_at)
+        return task
+
+
+def unwrap(value: Any) -> Any:
+    """A value as it arrived, without variants, at any depth."""
+    if isinstance(value, Variant):
+        return unwrap(value.value)
+    if isinstance(value, list):
+        return [unwrap(item) for item in value]
+    if isinstance(value, dict):
+        return {key: unwrap(item) for key, item in value.items()}
+    return value
+
+
+def _look_at(future: "asyncio.Future[Any]") -> None:
+    """Take note of an outcome, so that asyncio does not report it as forgotten."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _close_sockets(bus: MessageBus) -> None:
+    for name in ("_stream", "_sock"):
+        with suppress(Exception):
+            getattr(bus, name).close()

@@ -1,0 +1,145 @@
+"""udev: the block devices of this machine, and what happens to them.
+
+The monitor is read on the running loop; a thread of pyudev's would die of its first overflow. What pyudev gives is
+copied at once: a device may be gone a moment later, and what was read of it by then decides nothing.
+"""
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Callable
+
+import pyudev
+
+from dubseedd.core.device import BlockDevice, BlockEvent
+
+SECTOR_BYTES = 512
+"""The unit of every size in sysfs, whatever the sectors of the device."""
+EVENTS_A_TURN = 64
+"""So many are taken in before the loop's other work has its turn: a storm of events delays nothing."""
+LOOP_DEVICE = re.compile(r"loop\d+")
+
+
+class UdevDevices:
+    """The port Devices. `receive_buffer_bytes` is libudev's own choice (128 MiB for root) unless given."""
+
+    def __init__(self, *, receive_buffer_bytes: int | None = None) -> None:
+        self._context = pyudev.Context()
+        self._receive_buffer_bytes = receive_buffer_bytes
+        self._undo: list[Callable[[], None]] = []
+
+    def listed(self) -> list[BlockDevice]:
+        """All block devices there are now."""
+        return [snapshot(device) for device in self._context.list_devices(subsystem="block")]
+
+    def present(self, device: BlockDevice) -> bool:
+        """Is this very plug still in the kernel's list of devices?"""
+        major, minor = device.number
+        try:
+            path = os.path.realpath(f"/sys/dev/block/{major}:{minor}", strict=True)
+        except OSError:
+            return False
+        return _size(path) > 0 and _diskseq(path) in (device.diskseq, 0)
+
+    def watch(self, on_event: Callable[[BlockEvent], None], on_lost: Callable[[], None]) -> Callable[[], None]:
+        """Report every uevent from now on, on the running loop; `on_lost` when some were dropped. Returns the undo."""
+        loop = asyncio.get_running_loop()
+        monitor = pyudev.Monitor.from_netlink(self._context, source="udev")
+        monitor.filter_by("block")
+        if self._receive_buffer_bytes is not None:
+            monitor.set_receive_buffer_size(self._receive_buffer_bytes)
+        monitor.start()
+        probe = socket.socket(fileno=os.dup(monitor.fileno()))
+        loop.add_reader(probe, _drain, monitor, probe, on_event, on_lost)
+
+        def undo() -> None:
+            if probe.fileno() >= 0:
+                loop.remove_reader(probe)
+                probe.close()
+
+        self._undo.append(undo)
+        return undo
+
+    def close(self) -> None:
+        """Watch no more."""
+        while self._undo:
+            self._undo.pop()()
+
+
+def _drain(
+    monitor: pyudev.Monitor, probe: socket.socket, on_event: Callable[[BlockEvent], None], on_lost: Callable[[], None]
+) -> None:
+    """Take in what has come.
+
+    After an overflow the socket is in error until somebody asks for the error, which pyudev does not: its `poll` would
+    raise for ever, and the loop would spin.
+    """
+    for _ in range(EVENTS_A_TURN):
+        try:
+            device = monitor.poll(timeout=0)
+        except OSError:
+            probe.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            on_lost()
+            continue
+        if device is None:
+            return
+        on_event(BlockEvent(device.action or "", snapshot(device)))
+
+
+def snapshot(device: pyudev.Device) -> BlockDevice:
+    """What udev says of a device now; one that vanishes meanwhile is not ready."""
+    told = device.properties
+    number = device.device_number
+    path = device.sys_path
+    try:
+        loops = tuple(sorted(_loops(path)))
+        vanished = False
+    except OSError:
+        loops = ()
+        vanished = True
+    return BlockDevice(
+        node=device.device_node or "",
+        number=(os.major(number), os.minor(number)),
+        diskseq=int(told.get("DISKSEQ", 0)) or _diskseq(path),
+        usage=told.get("ID_FS_USAGE", ""),
+        label=told.get("ID_FS_LABEL", ""),
+        uuid=told.get("ID_FS_UUID", ""),
+        filesystem=told.get("ID_FS_TYPE", ""),
+        size=_size(path),
+        ready=told.get("SYSTEMD_READY") != "0" and not vanished,
+        loops=loops,
+    )
+
+
+def _loops(path: str) -> set[str]:
+    """The loop devices that a device in sysfs is or stands on. Raises OSError where it cannot tell."""
+    disk = _disk(path)
+    name = os.path.basename(disk)
+    if LOOP_DEVICE.fullmatch(name):
+        return {f"/dev/{name}"}
+    below = os.path.join(disk, "slaves")
+    return {loop for slave in os.listdir(below) for loop in _loops(os.path.realpath(os.path.join(below, slave)))}
+
+
+def _disk(path: str) -> str:
+    """The whole disk of a partition; a disk is its own. Disks stand in a folder `block`, partitions in their disk's."""
+    parent = os.path.dirname(path)
+    return path if os.path.basename(parent) == "block" else parent
+
+
+def _diskseq(path: str) -> int:
+    """The number of the plug; 0 where the kernel is older than 5.15 or the device is gone."""
+    return _number(os.path.join(_disk(path), "diskseq"))
+
+
+def _size(path: str) -> int:
+    return _number(os.path.join(path, "size")) * SECTOR_BYTES
+
+
+def _number(file: str) -> int:
+    try:
+        with open(file, encoding="ascii") as attribute:
+            return int(attribute.read())
+    except (OSError, ValueError):
+        return 0
