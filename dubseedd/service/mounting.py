@@ -128,6 +128,16 @@ class Mounting:
             self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)
         self.announce(seed)
 
+    def mounts_changed(self, seed: Seed, points: tuple[str, ...]) -> None:
+        """Somebody has mounted or unmounted a seed. While that is us, whoever holds the lock says so when it is done."""
+        seed.mount_points = points
+        if seed.id in self._locks and self._locks[seed.id].locked():
+            self._board.changed(seed)
+            return
+        if seed.our_mount not in points:
+            seed.our_mount = ""
+        self.announce(seed)
+
     def announce(self, seed: Seed) -> None:
         """Say what changed, and once after each use that the seed may be pulled."""
         if seed.safe_to_remove and seed.was_busy and not seed.gone.is_set():

@@ -80,12 +80,8 @@ class Seeds:
     def mounts_changed(self, number: Number, points: tuple[str, ...]) -> None:
         """Somebody has mounted or unmounted a device."""
         seed = self.all.get(number)
-        if seed is None or points == seed.mount_points:
-            return
-        seed.mount_points = points
-        if seed.our_mount not in points:
-            seed.our_mount = ""
-        self._mounting.announce(seed)
+        if seed is not None and points != seed.mount_points:
+            self._mounting.mounts_changed(seed, points)
 
     def _add(self, device: BlockDevice) -> Seed:
         taken = {seed.id for seed in self.all.values()}
