@@ -2,37 +2,46 @@
 
 Source: org.freedesktop.UDisks2(8) and its D-Bus reference; byte strings end in NUL. Every failure is a StoreTrouble
 with MountFailed and a sentence. The connection may be another one at each call.
+
+A signal only says that it is time to look again: anybody on the bus can send one, and none tells what was missed.
 """
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from dubseedd.adapters.bus import BusGone, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import DBUS, BusGone, Connection, Match, RemoteError, Signal, Variant
 from dubseedd.core.device import BlockDevice, Disk, Number
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
 
 SERVICE = "org.freedesktop.UDisks2"
 ROOT = "/org/freedesktop/UDisks2"
-MANAGER = f"{ROOT}/Manager"
+BLOCK_DEVICES = f"{ROOT}/block_devices"
 BLOCK = f"{SERVICE}.Block"
 DRIVE = f"{SERVICE}.Drive"
 FILESYSTEM = f"{SERVICE}.Filesystem"
 LOOP = f"{SERVICE}.Loop"
-ERROR = f"{SERVICE}.Error"
-PROPERTIES = "org.freedesktop.DBus.Properties"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
+
+ALREADY_MOUNTED = f"{SERVICE}.Error.AlreadyMounted"
+NOT_MOUNTED = f"{SERVICE}.Error.NotMounted"
+BUSY = f"{SERVICE}.Error.DeviceBusy"
+OBJECT_GONE = tuple(f"{DBUS}.Error.{name}" for name in ("UnknownMethod", "UnknownObject", "UnknownInterface"))
+UNANSWERED = ("ServiceUnknown", "NameHasNoOwner", "NoReply", "Timeout", "TimedOut", "Disconnected", "Spawn.")
+"""What the bus itself answers for a service that is not there, below org.freedesktop.DBus.Error."""
 
 APPEAR_SECONDS = 10.0
 """udev is ahead of UDisks2; and UDisks2 2.9 may lose an event under load, so it is nudged after half of this."""
 MOUNT_SECONDS = 60.0
+MOUNT_ATTEMPTS = 4
 NO_INTERACTION = {"auth.no_user_interaction": Variant("b", True)}  # noqa: FBT003 - (signature, value)
 MAY_BE_REFUSED = "nosymfollow"
 
-Objects = dict[str, dict[str, dict[str, Any]]]
+Interfaces = dict[str, dict[str, Any]]
+Objects = dict[str, Interfaces]
 OnMounts = Callable[[Number, tuple[str, ...]], None]
 
 
@@ -41,93 +50,129 @@ class UDisks:
 
     def __init__(self, link: Callable[[], Connection]) -> None:
         self._link = link
-        self._changed = asyncio.Event()
+        self._news = asyncio.Event()
         self._mounting = asyncio.Lock()
         self._watchers: list[OnMounts] = []
-        self._numbers: dict[str, Number] = {}
+        self._mounts: dict[Number, tuple[str, ...]] = {}
+        self._following: asyncio.Task[None] | None = None
+
+    # Following
 
     async def attach(self, connection: Connection) -> None:
         """Follow UDisks2 on a new connection: one subscription, for all of its objects."""
+        self.detach()
         await connection.subscribe(Match(sender=SERVICE, below=ROOT), self._on_signal)
-        owner = Match(interface="org.freedesktop.DBus", member="NameOwnerChanged", arg0=SERVICE)
-        await connection.subscribe(owner, self._on_signal)
-        with suppress(StoreTrouble):
-            await self._objects()
+        comes = Match(sender=DBUS, member="NameOwnerChanged", arg0=SERVICE)
+        await connection.subscribe(comes, self._on_signal)
+        self._following = asyncio.get_running_loop().create_task(self._follow())
+
+    def detach(self) -> None:
+        """Follow no more; the subscriptions end with their connection."""
+        if self._following is not None:
+            self._following.cancel()
+            self._following = None
 
     def watch(self, on_change: OnMounts) -> Callable[[], None]:
         """Report the mount points of every device whose mounts change. Returns the undo."""
         self._watchers.append(on_change)
-        return lambda: self._watchers.remove(on_change)
+
+        def undo() -> None:
+            if on_change in self._watchers:
+                self._watchers.remove(on_change)
+
+        return undo
 
     def _on_signal(self, signal: Signal) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-        if signal.member == "PropertiesChanged" and signal.body[0] == FILESYSTEM and "MountPoints" in signal.body[1]:
-            number = self._numbers.get(signal.path)
-            if number is not None:
-                self._report(number, _mount_points(signal.body[1]))
-        elif signal.member == "InterfacesAdded":
-            path, interfaces = signal.body
-            self._learn({path: interfaces})
+        if _is_news(signal):
+            self._news.set()
+            self._news = asyncio.Event()
 
-    def _report(self, number: Number, points: tuple[str, ...]) -> None:
-        for watcher in list(self._watchers):
-            watcher(number, points)
+    async def _follow(self) -> None:
+        while True:
+            news = self._news
+            with suppress(StoreTrouble):
+                self._report(await self._objects())
+            await news.wait()
 
-    def _learn(self, objects: Objects) -> None:
-        for path, interfaces in objects.items():
-            if BLOCK in interfaces:
-                device = interfaces[BLOCK]["DeviceNumber"]
-                self._numbers[path] = (os.major(device), os.minor(device))
+    def _report(self, objects: Objects) -> None:
+        now = {_number(found): _mount_points(found) for found in objects.values() if FILESYSTEM in found}
+        before, self._mounts = self._mounts, now
+        for number in before.keys() | now.keys():
+            points = now.get(number, ())
+            if points != before.get(number, ()):
+                for watcher in list(self._watchers):
+                    watcher(number, points)
 
     # Asking
 
     async def find(self, device: BlockDevice) -> Disk:
-        """Wait until UDisks2 knows this device, by number and label, and tell of it."""
-        path, objects = await self._await_object(device)
-        interfaces = objects[path]
-        drive = objects.get(interfaces[BLOCK].get("Drive", "/"), {}).get(DRIVE, {})
+        """Wait until UDisks2 knows this device, by number, label and UUID, and tell of it."""
+        path, objects = await self._await(device)
+        block = objects[path]
+        drive = objects.get(block[BLOCK].get("Drive", "/"), {}).get(DRIVE, {})
         names = (drive.get("Vendor", "").strip(), drive.get("Model", "").strip())
         return Disk(
             number=device.number,
-            mount_points=_mount_points(interfaces[FILESYSTEM]),
+            mount_points=_mount_points(block),
             drive=" ".join(name for name in names if name),
             serial=drive.get("Serial", ""),
             can_power_off=bool(drive.get("CanPowerOff")),
         )
 
     async def loop_owner(self, node: str) -> int:
-        """The uid that set a loop device up through UDisks2; 0 where somebody else did, which takes root."""
-        for interfaces in (await self._objects()).values():
-            if LOOP in interfaces and _text(interfaces[BLOCK]["Device"]) == node:
-                return int(interfaces[LOOP]["SetupByUID"])
-        raise _failed(f"UDisks2 does not know the loop device {node}; attach it again")
+        """The uid that set a loop device up through UDisks2; 0 where somebody else did, which takes root.
 
-    async def _await_object(self, device: BlockDevice) -> tuple[str, Objects]:
+        UDisks2 knows the owner as soon as it knows the backing file; until then it says 0.
+        """
+
+        def set_up(found: Interfaces) -> bool:
+            return LOOP in found and _text(found[BLOCK]["Device"]) == node and _text(found[LOOP]["BackingFile"]) != ""
+
+        path, objects = await self._until(node, lambda objects: _first(objects, set_up))
+        return int(objects[path][LOOP]["SetupByUID"])
+
+    async def _await(self, device: BlockDevice) -> tuple[str, Objects]:
+        """(its path, all objects), as soon as UDisks2 knows the device as what udev says it is."""
+
+        async def nudge(objects: Objects) -> None:
+            number_only = _first(objects, lambda found: BLOCK in found and _number(found) == device.number)
+            if number_only is not None:
+                with suppress(RemoteError, StoreTrouble):
+                    await self._ask(number_only, BLOCK, "Rescan", "a{sv}", [NO_INTERACTION])
+
+        return await self._until(device.node, lambda objects: _path_of(device, objects), nudge)
+
+    async def _until(
+        self,
+        node: str,
+        find: Callable[[Objects], str | None],
+        nudge: Callable[[Objects], Awaitable[None]] | None = None,
+    ) -> tuple[str, Objects]:
+        """Look again after every signal until something is found; `nudge` once half of the time is over."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + APPEAR_SECONDS
-        nudged = False
+        end = loop.time() + APPEAR_SECONDS
         while True:
-            changed = self._changed
+            news = self._news
             objects = await self._objects()
-            path = _path_of(device, objects)
-            if path is not None and FILESYSTEM in objects[path] and objects[path][BLOCK]["IdLabel"] == device.label:
+            if (path := find(objects)) is not None:
                 return path, objects
-            left = deadline - loop.time()
-            if left <= 0:
-                raise _failed(f"UDisks2 does not know {device.node}; plug it in again, or restart udisks2.service")
+            patience = end - APPEAR_SECONDS / 2 if nudge else end
             try:
-                async with asyncio.timeout(left if nudged else min(left, APPEAR_SECONDS / 2)):
-                    await changed.wait()
+                async with asyncio.timeout_at(patience):
+                    await news.wait()
             except TimeoutError:
-                nudged = True
-                if path is not None:
-                    with suppress(StoreTrouble):
-                        await self._call(path, BLOCK, "Rescan", "a{sv}", [{}])
+                if nudge is None:
+                    raise _failed(
+                        f"UDisks2 does not know {node}; plug it in again, or restart udisks2.service"
+                    ) from None
+                await nudge(objects)
+                nudge = None
 
     async def _objects(self) -> Objects:
-        (objects,) = await self._call(ROOT, OBJECT_MANAGER, "GetManagedObjects")
-        self._learn(objects)
+        try:
+            (objects,) = await self._ask(ROOT, OBJECT_MANAGER, "GetManagedObjects")
+        except RemoteError as error:
+            raise _silent(error.text) from error
         found: Objects = objects
         return found
 
@@ -136,27 +181,24 @@ class UDisks:
     async def mount(self, device: BlockDevice, options: tuple[str, ...]) -> tuple[str, bool]:
         """Mount it: (mount point, was it us). One at a time: two mounts of one label get in each other's way."""
         async with self._mounting:
-            for attempt in range(3):
+            for left in reversed(range(MOUNT_ATTEMPTS)):
+                path, objects = await self._await(device)
+                if points := _mount_points(objects[path]):
+                    return points[0], False
+                wishes = {"options": Variant("s", ",".join(options)), **NO_INTERACTION}
+                news = self._news
                 try:
-                    return await self._mount(device, options), True
+                    (point,) = await self._ask(path, FILESYSTEM, "Mount", "a{sv}", [wishes])
+                    return str(point), True
                 except RemoteError as error:
-                    if error.name == f"{ERROR}.AlreadyMounted":
-                        disk = await self.find(device)
-                        if disk.mount_points:
-                            return disk.mount_points[0], False
-                    if MAY_BE_REFUSED in options:
-                        options = tuple(option for option in options if option != MAY_BE_REFUSED)
-                    elif attempt == 2 or "File exists" not in error.text:
+                    options = _milder(options, error)
+                    if not left or not options:
                         raise _failed(
                             f"UDisks2 cannot mount {device.node} ({error.text}); check it: fsck {device.node}"
                         ) from error
-            raise _failed(f"UDisks2 cannot mount {device.node}; plug it in again")
-
-    async def _mount(self, device: BlockDevice, options: tuple[str, ...]) -> str:
-        path, _ = await self._await_object(device)
-        wishes = {"options": Variant("s", ",".join(options)), **NO_INTERACTION}
-        (point,) = await self._raw(path, FILESYSTEM, "Mount", "a{sv}", [wishes], timeout_seconds=MOUNT_SECONDS)
-        return str(point)
+                    if error.name == ALREADY_MOUNTED:
+                        await _a_while(news)
+            raise AssertionError("the last attempt returns or raises")
 
     async def unmount(self, device: BlockDevice) -> None:
         """Unmount it; that it is mounted no more, or gone, is success."""
@@ -164,49 +206,100 @@ class UDisks:
         if path is None:
             return
         try:
-            await self._raw(path, FILESYSTEM, "Unmount", "a{sv}", [NO_INTERACTION], timeout_seconds=MOUNT_SECONDS)
+            await self._ask(path, FILESYSTEM, "Unmount", "a{sv}", [NO_INTERACTION])
         except RemoteError as error:
-            if error.name in (f"{ERROR}.NotMounted", "org.freedesktop.DBus.Error.UnknownMethod"):
+            if error.name in (NOT_MOUNTED, *OBJECT_GONE):
                 return
-            raise _failed(
-                f"{device.node} cannot be unmounted ({error.text}); close what uses it: fuser -vm {device.node}"
-            ) from error
+            if error.name == BUSY or "busy" in error.text:
+                raise _failed(
+                    f"{device.node} is busy; close what uses it and eject it again: fuser -vm {device.node} names it"
+                ) from error
+            raise _failed(f"UDisks2 cannot unmount {device.node} ({error.text}); try umount {device.node}") from error
 
     async def power_off(self, device: BlockDevice) -> None:
         """Power its drive down; a drive that cannot do that is left alone."""
         objects = await self._objects()
         path = _path_of(device, objects)
         drive = objects[path][BLOCK].get("Drive", "/") if path is not None else "/"
-        if objects.get(drive, {}).get(DRIVE, {}).get("CanPowerOff"):
-            await self._call(drive, DRIVE, "PowerOff", "a{sv}", [NO_INTERACTION])
-
-    async def _call(self, path: str, interface: str, member: str, signature: str = "", body: Any = ()) -> list[Any]:
+        if not objects.get(drive, {}).get(DRIVE, {}).get("CanPowerOff"):
+            return
         try:
-            return await self._raw(path, interface, member, signature, body)
+            await self._ask(drive, DRIVE, "PowerOff", "a{sv}", [NO_INTERACTION])
         except RemoteError as error:
-            raise _failed(f"UDisks2 does not answer ({error.text}); is udisks2.service running?") from error
+            raise _failed(
+                f"the drive of {device.node} cannot be powered off ({error.text}); it is unmounted, pull it out"
+            ) from error
 
-    async def _raw(
-        self, path: str, interface: str, member: str, signature: str, body: Any, **limit: float
-    ) -> list[Any]:
-        """A call whose error replies are for the caller to understand."""
+    async def _ask(self, path: str, interface: str, member: str, signature: str = "", body: Any = ()) -> list[Any]:
+        """A call to UDisks2. Raises RemoteError for what it refuses, StoreTrouble where it does not answer."""
         try:
-            return await self._link().call(SERVICE, path, interface, member, signature, body, **limit)
+            return await self._link().call(
+                SERVICE, path, interface, member, signature, body, timeout_seconds=MOUNT_SECONDS
+            )
         except (BusGone, TimeoutError) as error:
-            raise _failed(f"UDisks2 cannot be reached ({error}); is udisks2.service running?") from error
+            raise _silent(str(error)) from error
+        except RemoteError as error:
+            if error.name.removeprefix(f"{DBUS}.Error.").startswith(UNANSWERED):
+                raise _silent(error.text) from error
+            raise
+
+
+def _is_news(signal: Signal) -> bool:
+    """Does a signal concern block devices, or UDisks2 coming back? Its jobs and going away do not."""
+    match signal.member, signal.body:
+        case "NameOwnerChanged", [_, _, new_owner]:
+            return bool(new_owner)
+        case (("InterfacesAdded" | "InterfacesRemoved"), [str(path), *_]):
+            return path.startswith(BLOCK_DEVICES)
+        case _:
+            return signal.path.startswith(BLOCK_DEVICES)
+
+
+def _milder(options: tuple[str, ...], error: RemoteError) -> tuple[str, ...]:
+    """What to try next after a mount was refused; nothing where there is nothing to try."""
+    if error.name == ALREADY_MOUNTED or "File exists" in error.text:
+        return options
+    fewer = tuple(option for option in options if option != MAY_BE_REFUSED)
+    return fewer if fewer != options else ()
+
+
+async def _a_while(news: asyncio.Event) -> None:
+    """Wait for UDisks2 to show what it has just told us, but not for long: the mount may be gone already."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await news.wait()
+
+
+def _first(objects: Objects, fits: Callable[[Interfaces], bool]) -> str | None:
+    return next((path for path, found in objects.items() if fits(found)), None)
 
 
 def _path_of(device: BlockDevice, objects: Objects) -> str | None:
-    number = os.makedev(*device.number)
-    return next((path for path, found in objects.items() if found.get(BLOCK, {}).get("DeviceNumber") == number), None)
+    """The object that is this very file system; a node may carry another one by now."""
+
+    def fits(found: Interfaces) -> bool:
+        if FILESYSTEM not in found or _number(found) != device.number:
+            return False
+        return (found[BLOCK]["IdLabel"], found[BLOCK]["IdUUID"]) == (device.label, device.uuid)
+
+    return _first(objects, fits)
 
 
-def _mount_points(properties: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(_text(point) for point in properties["MountPoints"])
+def _number(found: Interfaces) -> Number:
+    device = found[BLOCK]["DeviceNumber"]
+    return os.major(device), os.minor(device)
+
+
+def _mount_points(found: Interfaces) -> tuple[str, ...]:
+    return tuple(_text(point) for point in found[FILESYSTEM]["MountPoints"])
 
 
 def _text(raw: bytes | list[int]) -> str:
     return os.fsdecode(bytes(raw).rstrip(b"\0"))
+
+
+def _silent(reason: str) -> StoreTrouble:
+    return _failed(f"UDisks2 does not answer; is udisks2.service running? ({reason})")
 
 
 def _failed(sentence: str) -> StoreTrouble:

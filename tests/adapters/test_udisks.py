@@ -1,0 +1,237 @@
+"""UDisks2, the real one, on a bus of its own, with loop devices as sticks."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from dubseedd.adapters.bus import BusGone, Connection
+from dubseedd.adapters.udev import UdevDevices
+from dubseedd.adapters.udisks import UDisks
+from dubseedd.core.device import BlockDevice, Number
+from dubseedd.errors import StoreTrouble
+from dubseedd.names import ErrorName
+from tests.adapters.conftest import Plug, Stick
+from tests.machine import Machine
+from tools.machine import run
+
+LIMIT_SECONDS = 20.0
+SAFE = ("ro", "nosuid", "nodev", "noexec", "nosymfollow", "noload")
+
+
+@pytest.fixture
+async def connection(machine: Machine) -> AsyncIterator[Connection]:
+    connection = await Connection.open(machine.bus_address)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def disks(connection: Connection) -> AsyncIterator[UDisks]:
+    disks = UDisks(lambda: connection)
+    await disks.attach(connection)
+    yield disks
+    disks.detach()
+
+
+class Mounts:
+    """The mount points that were reported, the last of each device."""
+
+    def __init__(self, disks: UDisks) -> None:
+        self.last: dict[Number, tuple[str, ...]] = {}
+        self._news = asyncio.Event()
+        disks.watch(self._on_change)
+
+    def _on_change(self, number: Number, points: tuple[str, ...]) -> None:
+        self.last[number] = points
+        self._news.set()
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not reached():
+                self._news.clear()
+                await self._news.wait()
+
+
+def device_of(stick: Stick) -> BlockDevice:
+    devices = UdevDevices()
+    return next(device for device in devices.listed() if device.node == stick.node)
+
+
+def options_of(point: str) -> set[str]:
+    return set(run("findmnt", "--noheadings", "--output", "OPTIONS", point).strip().split(","))
+
+
+async def test_a_stick_is_found_as_soon_as_udisks_knows_it(disks: UDisks, plug: Plug) -> None:
+    device = device_of(plug())
+    disk = await disks.find(device)
+    assert disk.number == device.number
+    assert disk.mount_points == ()
+    assert (disk.drive, disk.serial, disk.can_power_off) == ("", "", False)
+
+
+async def test_a_stick_is_mounted_with_the_safe_options_and_unmounted(disks: UDisks, plug: Plug) -> None:
+    device = device_of(plug())
+    point, ours = await disks.mount(device, SAFE)
+    assert ours
+    assert options_of(point) >= {"ro", "nosuid", "nodev", "noexec", "nosymfollow", "norecovery"}
+    await disks.unmount(device)
+    assert not Path(point).is_mount()  # noqa: ASYNC240 - a look at the kernel's table
+
+
+async def test_what_somebody_else_has_mounted_is_used_where_it_is(disks: UDisks, plug: Plug, tmp_path: Path) -> None:
+    stick = plug()
+    device = device_of(stick)
+    await disks.find(device)
+    point = tmp_path / "elsewhere"
+    os.mkdir(point)
+    run("mount", stick.node, str(point))
+    assert await disks.mount(device, SAFE) == (str(point), False)
+    run("umount", str(point))
+
+
+async def test_to_unmount_what_is_not_mounted_is_success(disks: UDisks, plug: Plug) -> None:
+    device = device_of(plug())
+    await disks.find(device)
+    await disks.unmount(device)
+
+
+async def test_to_unmount_a_pulled_stick_is_success(disks: UDisks, plug: Plug) -> None:
+    stick = plug()
+    device = device_of(stick)
+    await disks.mount(device, SAFE)
+    stick.pull()
+    await disks.unmount(device)
+
+
+async def test_a_busy_stick_is_not_unmounted_and_the_sentence_says_so(disks: UDisks, plug: Plug) -> None:
+    device = device_of(plug())
+    point, _ = await disks.mount(device, SAFE)
+    reader = os.open(point, os.O_RDONLY)
+    try:
+        with pytest.raises(StoreTrouble, match=f"{device.node} is busy") as caught:
+            await disks.unmount(device)
+    finally:
+        os.close(reader)
+    assert caught.value.error is ErrorName.MOUNT_FAILED
+    assert Path(point).is_mount()  # noqa: ASYNC240 - a look at the kernel's table
+    await disks.unmount(device)
+
+
+async def test_an_option_that_nobody_knows_is_refused_with_the_reason(disks: UDisks, plug: Plug) -> None:
+    device = device_of(plug())
+    with pytest.raises(StoreTrouble, match="bogusoption") as caught:
+        await disks.mount(device, ("ro", "bogusoption"))
+    assert caught.value.error is ErrorName.MOUNT_FAILED
+
+
+async def test_two_sticks_of_one_label_are_mounted_at_once(disks: UDisks, plug: Plug) -> None:
+    one, other = device_of(plug("one")), device_of(plug("other"))
+    mounted = await asyncio.gather(disks.mount(one, SAFE), disks.mount(other, SAFE))
+    assert [ours for _, ours in mounted] == [True, True]
+    assert len({point for point, _ in mounted}) == 2
+    assert all("nosymfollow" in options_of(point) for point, _ in mounted)
+    await asyncio.gather(disks.unmount(one), disks.unmount(other))
+
+
+async def test_another_stick_on_the_same_node_is_not_taken_for_the_one_meant(disks: UDisks, plug: Plug) -> None:
+    """The label is the same; the file system is not."""
+    stick = plug()
+    meant = device_of(stick)
+    await disks.find(meant)
+    run("tune2fs", "-U", "random", stick.node)
+    run("udevadm", "trigger", "--settle", stick.node)
+    await disks.find(device_of(stick))
+    await disks.mount(device_of(stick), SAFE)
+    await disks.unmount(meant)
+    assert (await disks.find(device_of(stick))).mount_points
+    await disks.unmount(device_of(stick))
+
+
+async def test_a_loop_device_of_root_is_owned_by_root(disks: UDisks, plug: Plug) -> None:
+    assert await disks.loop_owner(plug().node) == 0
+
+
+async def test_power_off_leaves_alone_what_has_no_drive(disks: UDisks, plug: Plug) -> None:
+    stick = plug()
+    device = device_of(stick)
+    await disks.find(device)
+    await disks.power_off(device)
+    assert (await disks.find(device)).number == device.number
+
+
+async def test_mounts_of_others_are_reported(disks: UDisks, plug: Plug, tmp_path: Path) -> None:
+    stick = plug()
+    device = device_of(stick)
+    mounts = Mounts(disks)
+    await disks.find(device)
+    run("mount", stick.node, str(tmp_path))
+    await mounts.until(lambda: mounts.last.get(device.number) == (str(tmp_path),))
+    run("umount", str(tmp_path))
+    await mounts.until(lambda: mounts.last.get(device.number) == ())
+
+
+async def test_a_mount_made_while_udisksd_was_away_is_reported(
+    machine: Machine, disks: UDisks, plug: Plug, tmp_path: Path
+) -> None:
+    stick = plug()
+    device = device_of(stick)
+    mounts = Mounts(disks)
+    await disks.find(device)
+    machine.stop_udisksd()
+    with ExitStack() as undo:
+        run("mount", stick.node, str(tmp_path))
+        undo.callback(run, "umount", str(tmp_path))
+        machine.start_udisksd()
+        await mounts.until(lambda: mounts.last.get(device.number) == (str(tmp_path),))
+
+
+async def test_a_signal_that_udisks_did_not_send_changes_nothing(
+    machine: Machine, connection: Connection, disks: UDisks, plug: Plug, tmp_path: Path
+) -> None:
+    """Any user may send us a signal directly; the real mount after it is the only one reported."""
+    stick = plug()
+    device = device_of(stick)
+    mounts = Mounts(disks)
+    await disks.find(device)
+    path = f"/org/freedesktop/UDisks2/block_devices/{os.path.basename(stick.node)}"
+    forged = ("aay", "1", "4", "47", "101", "118", "0")
+    machine.busctl(
+        "emit", f"--destination={connection.unique_name}", path,
+        "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as",
+        "org.freedesktop.UDisks2.Filesystem", "1", "MountPoints", *forged, "0",
+    )  # fmt: skip
+    run("mount", stick.node, str(tmp_path))
+    seen: list[tuple[str, ...]] = []
+    disks.watch(lambda number, points: seen.append(points) if number == device.number else None)
+    await mounts.until(lambda: mounts.last.get(device.number) == (str(tmp_path),))
+    run("umount", str(tmp_path))
+    await mounts.until(lambda: mounts.last.get(device.number) == ())
+    assert ("/ev",) not in seen
+
+
+async def test_without_udisks_the_sentence_says_what_to_look_at(machine: Machine, disks: UDisks, plug: Plug) -> None:
+    device = device_of(plug())
+    machine.stop_udisksd()
+    try:
+        with pytest.raises(StoreTrouble, match=r"udisks2\.service") as caught:
+            await disks.mount(device, SAFE)
+    finally:
+        machine.start_udisksd()
+    assert caught.value.error is ErrorName.MOUNT_FAILED
+
+
+async def test_without_a_bus_every_call_is_a_mount_failure(plug: Plug) -> None:
+    def gone() -> Connection:
+        raise BusGone("the system bus cannot be reached")
+
+    disks = UDisks(gone)
+    device = device_of(plug())
+    for call in (disks.find(device), disks.mount(device, SAFE), disks.unmount(device), disks.power_off(device)):
+        with pytest.raises(StoreTrouble, match="UDisks2 does not answer"):
+            await call
+    with pytest.raises(StoreTrouble, match="UDisks2 does not answer"):
+        await disks.loop_owner(device.node)
