@@ -70,7 +70,8 @@ class Try:
             self.show("journalctl", "--no-pager", "--identifier=dubseedd", f"_PID={daemon.pid}")
         else:
             print("$ journalctl -u dubseedd      # there is no journal here: standard error has the same lines")
-            print((self.folder / "dubseedd.log").read_text(), end="", flush=True)
+            said = (self.folder / "dubseedd.log").read_text()
+            print(re.sub(r"^<\d>", "", said, flags=re.MULTILINE), end="", flush=True)
 
     # What the daemon says
 
@@ -143,7 +144,7 @@ class Try:
         for bundle in bundles.values():
             self.heading(f"The published bundle {bundle['Name']}")
             self.show("ls", "-l", bundle["Path"])
-            self.show("sha256sum", "--quiet", "--strict", "--check", "SHA256SUMS", cwd=Path(bundle["Path"]))
+            self.show("sha256sum", "--strict", "--check", "SHA256SUMS", cwd=Path(bundle["Path"]))
         return bool(bundles) and all(bundle["State"] == "installed" for bundle in bundles.values())
 
 
