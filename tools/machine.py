@@ -73,14 +73,14 @@ def provide(undo: ExitStack, folder: Path, *, private: bool = False) -> Machine:
     """A machine that has everything; `folder` takes logs and sockets. `private` keeps off the machine's own bus."""
     if os.geteuid() != 0:
         raise CannotRun("only root may attach a stick and mount it: run it with sudo")
+    for folder_of_mounts in MOUNT_FOLDERS:
+        if not os.path.exists(folder_of_mounts):
+            undo.callback(remove_if_empty, folder_of_mounts)
     if not private and Path("/run/systemd/system").is_dir():
         return booted_machine(undo)
     for left in LEFT_BEHIND:
         if not os.path.exists(left):
             undo.callback(shutil.rmtree, left, ignore_errors=True)
-    for folder_of_mounts in MOUNT_FOLDERS:
-        if not os.path.exists(folder_of_mounts):
-            undo.callback(remove_if_empty, folder_of_mounts)
     environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": private_bus(undo, folder)}
     if not succeeds("udevadm", "control", "--ping", "--timeout=2"):
         start(undo, folder, program_of("udev", *UDEVD), environment=environment)
@@ -109,7 +109,9 @@ def booted_machine(undo: ExitStack) -> Machine:
         undo.callback(policy.unlink, missing_ok=True)
         shutil.copyfile(POLICY, policy)
         reload_bus()
-    run("systemctl", "start", "udisks2.service")
+    if not succeeds("systemctl", "is-active", "udisks2.service"):
+        undo.callback(run, "systemctl", "stop", "udisks2.service", check=False)
+        run("systemctl", "start", "udisks2.service")
     return Machine(environment=environment, journal=True)
 
 
