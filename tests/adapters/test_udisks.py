@@ -235,3 +235,15 @@ async def test_without_a_bus_every_call_is_a_mount_failure(plug: Plug) -> None:
             await call
     with pytest.raises(StoreTrouble, match="UDisks2 does not answer"):
         await disks.loop_owner(device.node)
+
+
+async def test_the_owner_of_a_loop_device_is_told_only_once_udisks_has_looked_at_it(disks: UDisks, plug: Plug) -> None:
+    """Before that it says 0 for every loop device, also for one that a user has just set up."""
+    device = device_of(plug("known"))
+    await disks.find(device)
+    node = run("losetup", "--find").strip()
+    owner = asyncio.ensure_future(disks.loop_owner(node))
+    await asyncio.gather(*(disks.find(device) for _ in range(3)))
+    assert not owner.done()
+    assert plug("later").node == node
+    assert await owner == 0
