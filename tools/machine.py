@@ -143,20 +143,28 @@ def attach(undo: ExitStack, image: Path) -> str:
         raise CannotRun(
             "there are no loop devices (/dev/loop-control): load the module loop, or run a container with --privileged"
         )
-    node = run("losetup", "--find", "--show", str(image)).strip()
-    undo.callback(detach, node, image)
-    return node
+    undo.callback(release, image)
+    return run("losetup", "--find", "--show", str(image)).strip()
 
 
 def detach(node: str, image: Path) -> None:
     """Pull it out, whoever has it mounted; a device that has another image by now is somebody else's."""
-    backing = run("losetup", "--noheadings", "--list", "--output", "BACK-FILE", node, check=False).strip()
-    if not backing.startswith(str(image)):
+    if node not in attached_to(image):
         return
     while succeeds("findmnt", "--source", node):
         run("umount", "--lazy", node)
     run("losetup", "--detach", node)
     run("udevadm", "settle", "--timeout=10", check=False)
+
+
+def release(image: Path) -> None:
+    """Pull out whatever the image is attached to."""
+    for node in attached_to(image):
+        detach(node, image)
+
+
+def attached_to(image: Path) -> list[str]:
+    return run("losetup", "--noheadings", "--output", "NAME", "--associated", str(image)).split()
 
 
 # Programs
