@@ -136,6 +136,7 @@ class Daemon:
     def _drop(self) -> None:
         self._link.set(None)
         self._tree.detach()
+        self._disks.detach()
 
     async def _stay_connected(self, connection: Connection) -> None:
         """Reconnect whenever the bus goes away; the jobs know nothing of it."""
@@ -220,6 +221,7 @@ def main(argv: list[str] | None = None) -> int:
         log.error("%s", failure.sentence)  # noqa: TRY400 - the sentence says it all
         status = EXIT_FAILED
     recorder.close()
+    logging.shutdown()
     sys.stderr.flush()
     os._exit(status)  # a thread that is stuck in a read on a dead stick must not hold the process
 

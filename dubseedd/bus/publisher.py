@@ -37,10 +37,11 @@ class Publisher(Listener):
     def changed(self, thing: Thing) -> None:
         match thing:
             case Seed():
-                self._show(faces.seed_path(thing), *faces.seed(thing, self._conductor))
+                if faces.seed_path(thing) in self._shown or not thing.gone.is_set():
+                    self._show(faces.seed_path(thing), *faces.seed(thing, self._conductor))
             case Job():
                 self._show(faces.job_path(thing), *faces.job(thing))
-                if thing.seed is not None and not thing.seed.gone.is_set():
+                if thing.seed is not None:
                     self.changed(thing.seed)
             case StoredBundle():
                 self._show(faces.bundle_path(thing.name), *faces.bundle(thing))

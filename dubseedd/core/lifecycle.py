@@ -51,7 +51,7 @@ JOB_WAYS: Mapping[JobState, frozenset[JobState]] = {
     _J.PLANNING: _CUT | {_J.COPYING, _J.VERIFYING, _J.WAITING, _J.DONE},
     _J.COPYING: _CUT | {_J.VERIFYING, _J.WAITING, _J.DONE},
     _J.VERIFYING: _CUT | {_J.PLANNING, _J.WAITING, _J.DONE},
-    _J.WAITING: _WRONG | {_J.PUBLISHING},
+    _J.WAITING: _CUT | {_J.PUBLISHING},
     _J.PUBLISHING: _WRONG | {_J.DONE},
     _J.INTERRUPTED: _WRONG | {_J.QUEUED},
     _J.DONE: frozenset(),

@@ -35,6 +35,8 @@ class History:
             size = os.fstat(descriptor).st_size
             write_all(descriptor, line if not size or _ends_a_line(self._folder, size) else b"\n" + line)
             os.fdatasync(descriptor)
+        if not size:
+            os.fsync(self._folder)
         if size + len(line) >= LIMIT_BYTES:
             os.rename(FILE, ROTATED, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             os.fsync(self._folder)

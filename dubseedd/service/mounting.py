@@ -36,41 +36,40 @@ class Mounting:
         self._disks = disks
         self._record = record
         self._board = board
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._roots: dict[str, int] = {}
 
     @asynccontextmanager
     async def lease(self, seed: Seed, config: Config) -> AsyncIterator[int]:
         """The descriptor of the seed's root, for the length of a block."""
-        lock = self._locks.setdefault(seed.id, asyncio.Lock())
         seed.readers += 1
         seed.was_busy = True
         try:
-            async with lock:
-                if seed.id not in self._roots:
-                    await self._mount(seed)
-                root = os.dup(self._roots[seed.id])
+            async with seed.mounting:
+                root = os.dup(await self._root(seed))
             try:
                 yield root
             finally:
                 os.close(root)
         finally:
             seed.readers -= 1
-            await asyncio.shield(self._let_go(seed, lock, config))
+            await asyncio.shield(self._let_go(seed, config))
 
-    async def _let_go(self, seed: Seed, lock: asyncio.Lock, config: Config) -> None:
-        async with lock:
+    async def _let_go(self, seed: Seed, config: Config) -> None:
+        async with seed.mounting:
             if seed.readers:
                 return
-            if (root := self._roots.pop(seed.id, None)) is not None:
-                os.close(root)
+            if seed.root is not None:
+                os.close(seed.root)
+                seed.root = None
             if seed.our_mount and (seed.gone.is_set() or config.sync.after is not AfterSync.KEEP):
                 await self._unmount(seed)
             if config.sync.after is AfterSync.POWER_OFF and not seed.gone.is_set() and seed.safe_to_remove:
                 await self._disks.power_off(seed.device)
         self.announce(seed)
 
-    async def _mount(self, seed: Seed) -> None:
+    async def _root(self, seed: Seed) -> int:
+        """The descriptor of its root; mounts the seed where nobody has it open yet."""
+        if seed.root is not None:
+            return seed.root
         if seed.gone.is_set():
             raise SeedGone
         disk = seed.disk = await self._disks.find(seed.device)
@@ -90,11 +89,12 @@ class Mounting:
         if seed.gone.is_set():
             os.close(root)
             raise SeedGone
-        self._roots[seed.id] = root
+        seed.root = root
         whose = "" if ours else " by somebody else, used where it is"
         remarks = f" ({'; '.join(notes)})" if notes else ""
         self._board.tell(EventName.SEED_MOUNTED, f"{seed.called} is mounted at {point}{whose}{remarks}", seed.fields)
         self._board.changed(seed)
+        return root
 
     async def _unmount(self, seed: Seed) -> None:
         """Unmount our own mount; while it is busy, try again for half a minute, then say whom to ask."""
@@ -118,7 +118,7 @@ class Mounting:
 
     async def unmount(self, seed: Seed) -> None:
         """Unmount a seed that nobody reads any more and that was kept mounted. StoreTrouble where it is busy."""
-        async with self._locks.setdefault(seed.id, asyncio.Lock()):
+        async with seed.mounting:
             if not seed.our_mount:
                 return
             await self._disks.unmount(seed.device)
@@ -131,7 +131,7 @@ class Mounting:
     def mounts_changed(self, seed: Seed, points: tuple[str, ...]) -> None:
         """Somebody has mounted or unmounted a seed. While that is us, whoever holds the lock says so when it is done."""
         seed.mount_points = points
-        if seed.id in self._locks and self._locks[seed.id].locked():
+        if seed.mounting.locked():
             self._board.changed(seed)
             return
         if seed.our_mount not in points:

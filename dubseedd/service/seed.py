@@ -18,7 +18,8 @@ T = TypeVar("T")
 class Seed:
     """What is known of one plug. The conductor alone changes it, on the loop.
 
-    `id` is its name on D-Bus before escaping. `mount_points` are all mounts of its device, `our_mount` the one that we
+    `id` is its name on D-Bus before escaping. `root` is the descriptor of its mounted root, while somebody reads it, and
+    `mounting` the lock for what mounts and unmounts it. `mount_points` are all mounts of its device, `our_mount` the one that we
     made, "" while we have none. `verdicts` are by bundle name, as on D-Bus.
     """
 
@@ -36,6 +37,8 @@ class Seed:
     was_busy: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     looked_at: asyncio.Event = field(default_factory=asyncio.Event)
+    mounting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    root: int | None = None
 
     def enter(self, state: SeedState, failure: Failure | None = None) -> None:
         self.state = seed_step(self.state, state)
