@@ -129,7 +129,7 @@ class Mounting:
         self.announce(seed)
 
     def mounts_changed(self, seed: Seed, points: tuple[str, ...]) -> None:
-        """Somebody has mounted or unmounted a seed. While that is us, whoever holds the lock says so when it is done."""
+        """Somebody has mounted or unmounted a seed. If that is us, whoever holds the lock says so when it is done."""
         seed.mount_points = points
         if seed.mounting.locked():
             self._board.changed(seed)

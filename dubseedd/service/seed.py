@@ -18,9 +18,9 @@ T = TypeVar("T")
 class Seed:
     """What is known of one plug. The conductor alone changes it, on the loop.
 
-    `id` is its name on D-Bus before escaping. `root` is the descriptor of its mounted root, while somebody reads it, and
-    `mounting` the lock for what mounts and unmounts it. `mount_points` are all mounts of its device, `our_mount` the one that we
-    made, "" while we have none. `verdicts` are by bundle name, as on D-Bus.
+    `id` is its name on D-Bus before escaping. `mount_points` are all mounts of its device, `our_mount` the one that we
+    made, "" while we have none; `root` is the descriptor of its root while somebody reads it, `mounting` the lock of
+    whoever mounts or unmounts it. `verdicts` are by bundle name, as on D-Bus.
     """
 
     id: str

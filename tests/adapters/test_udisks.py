@@ -79,7 +79,7 @@ async def test_a_stick_is_mounted_with_the_safe_options_and_unmounted(disks: UDi
     assert ours
     assert options_of(point) >= {"ro", "nosuid", "nodev", "noexec", "nosymfollow", "norecovery"}
     await disks.unmount(device)
-    assert not Path(point).is_mount()  # noqa: ASYNC240 - a look at the kernel's table
+    assert not Path(point).is_mount()
 
 
 async def test_what_somebody_else_has_mounted_is_used_where_it_is(disks: UDisks, plug: Plug, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ async def test_a_busy_stick_is_not_unmounted_and_the_sentence_says_so(disks: UDi
     finally:
         os.close(reader)
     assert caught.value.error is ErrorName.MOUNT_FAILED
-    assert Path(point).is_mount()  # noqa: ASYNC240 - a look at the kernel's table
+    assert Path(point).is_mount()
     await disks.unmount(device)
 
 

@@ -57,10 +57,8 @@ class Client:
         """Wait until the daemon has its name, as after the bus was restarted."""
 
         async def found() -> bool:
-            dbus = "org.freedesktop.DBus"
-            return bool(
-                (await self.connection.call(dbus, "/org/freedesktop/DBus", dbus, "NameHasOwner", "s", [BUS_NAME]))[0]
-            )
+            (owned,) = await self.connection.call(DBUS, DBUS_PATH, DBUS, "NameHasOwner", "s", [BUS_NAME])
+            return bool(owned)
 
         await self.until("the daemon on the bus", found)
 
