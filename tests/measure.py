@@ -1,0 +1,121 @@
+"""What one sync costs here, measured: `make measure` prints the table that the README quotes.
+
+Each figure is the median of ROUNDS plugs of one 1 GiB bundle on a loop-mounted ext4, page cache dropped before each.
+"""
+
+import asyncio
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.machine import Machine, provide_udevd
+from tests.support.daemon import Client, Daemon
+from tests.support.sticks import LABEL, Stick, bytes_read, drop_caches, free_node
+from tools.bundle import make_bundle
+from tools.machine import run
+
+ROUNDS = 5
+SIZE_BYTES = 1 << 30
+IDLE_SECONDS = 20
+
+
+def make_stick(folder: Path) -> Path:
+    root, image = folder / "root", folder / "stick.img"
+    make_bundle(root / "models" / "tiny", size_bytes=SIZE_BYTES)
+    run("truncate", "--size=1400M", str(image))
+    run("mkfs.ext4", "-q", "-L", LABEL, "-d", str(root), str(image))
+    shutil.rmtree(root)
+    return image
+
+
+async def first_bytes(client: Client) -> None:
+    async def moved() -> bool:
+        return any(job["BytesDone"] for job in await client.jobs())
+
+    await client.until("the first byte", moved)
+
+
+async def one_round(folder: Path, machine: Machine, image: Path) -> dict[str, float]:
+    """Plug, publish, pull, plug again, with a fresh store."""
+    with ExitStack() as undo:
+        shutil.rmtree(folder / "store", ignore_errors=True)
+        daemon = Daemon(folder, machine.environment)
+        daemon.start(undo)
+        async with Client.connected(machine.bus_address) as client:
+            drop_caches()
+            stick = Stick(image, free_node())
+            undo.callback(stick.remove)
+            began = time.monotonic()
+            stick.attach()
+            await first_bytes(client)
+            moving = time.monotonic()
+            await client.until_bundle("tiny")
+            published = time.monotonic()
+            await client.until_safe()
+            stick.pull()
+            await client.until_no_seed()
+            drop_caches()
+            again = Stick(image, free_node())
+            undo.callback(again.remove)
+            before = bytes_read(again.node)
+            began_again = time.monotonic()
+            again.attach()
+            await client.until_seed("done")
+            await client.until_safe()
+            current = time.monotonic()
+            return {
+                "plug to first byte shown (s)": moving - began,
+                "plug to published (s)": published - began,
+                "plugged again, current (s)": current - began_again,
+                "plugged again, read from the stick (MiB)": (bytes_read(again.node) - before) / 2**20,
+            }
+
+
+async def idle(folder: Path, machine: Machine) -> dict[str, float]:
+    """The daemon with nothing to do; the watchdog is not counted, none is asked for."""
+    with ExitStack() as undo:
+        daemon = Daemon(folder, machine.environment)
+        daemon.start(undo)
+        before = wakeups(daemon.pid)
+        await asyncio.sleep(IDLE_SECONDS)
+        status = Path(f"/proc/{daemon.pid}/status").read_text()
+        resident = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+        return {
+            f"idle: wakeups in {IDLE_SECONDS} s": wakeups(daemon.pid) - before,
+            "idle: resident (MiB)": resident / 1024,
+        }
+
+
+def wakeups(pid: int) -> int:
+    """How often any of its threads went to sleep by itself, which it does once for each time it was woken."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        status = Path(f"/proc/{pid}/task/{task}/status").read_text()
+        total += int(next(line.split()[1] for line in status.splitlines() if line.startswith("voluntary")))
+    return total
+
+
+async def measure(folder: Path, machine: Machine) -> dict[str, float]:
+    image = make_stick(folder)
+    rounds = [await one_round(folder, machine, image) for _ in range(ROUNDS)]
+    medians = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+    return {**medians, **await idle(folder, machine)}
+
+
+def main() -> None:
+    with ExitStack() as undo:
+        folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="dubseedd-measure-", dir="/var/tmp")))
+        provide_udevd(undo, folder)
+        machine = Machine(folder)
+        undo.callback(machine.stop)
+        machine.start()
+        for name, value in asyncio.run(measure(folder, machine)).items():
+            print(f"{name:45} {value:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
