@@ -302,6 +302,7 @@ class Jobs:
     def _follow(self, job: Job, meter: object, phase: JobState) -> None:
         """Take over the phase that a worker has begun; one that was left behind is not listened to."""
         if job.meter is meter and job.state.at_work:
+            self._look_at(job)
             self._enter(job, phase)
 
     def _enter(self, job: Job, state: JobState) -> None:
@@ -313,7 +314,7 @@ class Jobs:
         loop = asyncio.get_running_loop()
         while running := [job for job in self.all.values() if job.state.at_work]:
             for job in running:
-                job.look(loop.time(), self._board.clock())
+                self._look_at(job)
                 self._board.changed(job)
                 if job.state is not JobState.QUEUED and job.milestones.reached(job.percent / 100, loop.time()):
                     message = f"{job.sentence}, {job.percent} %, {job.pace.rate / 1e6:,.0f} MB/s"
@@ -321,13 +322,16 @@ class Jobs:
             await asyncio.sleep(LOOK_SECONDS)
         self._looking = None
 
+    def _look_at(self, job: Job) -> None:
+        job.look(asyncio.get_running_loop().time(), self._board.clock())
+
     # Ending
 
     def _end(self, job: Job, state: JobState, failure: Failure | None = None) -> None:
         if failure is not None:
             job.failure, job.error = failure, failure.pair
         job.enter(state)
-        job.look(asyncio.get_running_loop().time(), self._board.clock())
+        self._look_at(job)
         self.last_ended = job
         self._tell_end(job, failure)
         self._board.changed(job)
