@@ -34,7 +34,7 @@ def sync(options: argparse.Namespace) -> int:
     """Sync a mounted seed into a store; one refused bundle stops no other."""
     config = load(options.config)
     results = []
-    with closing(Store(options.store or config.store.path)) as store, _seed(options.from_folder, config) as seed:
+    with _seed(options.from_folder, config) as seed, closing(Store(options.store or config.store.path)) as store:
         settle(store)
         offers = [offer for offer in seed.offers(config.seed.bundles) if options.bundle in ("", offer.name)]
         if not offers:

@@ -38,9 +38,10 @@ async def watch(client: Client, options: argparse.Namespace) -> int:
         seen.update(running)
         return not options.forever and not running and (bool(seen) or options.once)
 
-    state = await _follow(client, enough, lambda job: job.id in seen)
-    if not seen and not options.json:
-        print(state.manager.status)
+    first = await client.state()
+    if all(job.ended for job in first.jobs) and not options.json:
+        print(first.manager.status, flush=True)
+    state = await _follow(client, enough, lambda job: job.id in seen, quiet=options.json)
     return _outcome("watch", state, seen, as_json=options.json)
 
 
@@ -52,6 +53,8 @@ async def sync(client: Client, options: argparse.Namespace) -> int:
 
 async def verify(client: Client, options: argparse.Namespace) -> int:
     paths = [path for name in options.bundles or [""] for path in await client.verify(name)]
+    if not paths and not options.json:
+        print("nothing is installed, so there is nothing to verify")
     return await _await(client, "verify", paths, as_json=options.json)
 
 
@@ -78,11 +81,11 @@ def _choose(seeds: Collection[SeedView], wanted: str | None) -> SeedView:
     fitting = [seed for seed in seeds if wanted in (None, seed.device, seed.uuid, seed.mount_point)]
     if len(fitting) == 1:
         return fitting[0]
-    devices = ", ".join(seed.device for seed in seeds) or "none"
-    problem = (
-        f"no seed {wanted} is plugged in" if wanted else "name the seed to eject" if seeds else "no seed is plugged in"
-    )
-    raise CallRefused(ErrorName.NOT_FOUND, f"{problem}; plugged in: {devices}")
+    if not seeds:
+        raise CallRefused(ErrorName.NOT_FOUND, "no seed is plugged in; there is nothing to let go of")
+    devices = ", ".join(seed.device for seed in seeds)
+    problem = f"no seed {wanted} is plugged in" if not fitting else "more than one seed is plugged in"
+    raise CallRefused(ErrorName.NOT_FOUND, f"{problem}; name one of: {devices}")
 
 
 async def _await(client: Client, command: str, paths: Collection[str], *, as_json: bool) -> int:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dubseedd.names import DEFAULT_LABEL, ERROR_PREFIX
+from dubseedd.names import ERROR_PREFIX
 
 if TYPE_CHECKING:
     from dubseedd.cli.client import BundleView, JobView, SeedView, State
@@ -106,7 +106,7 @@ def next_step(state: "State") -> str:
         return "look at what was refused: journalctl -u dubseedd -p warning"
     if state.seeds:
         return "nothing to do; you may pull the stick"
-    return f"plug in a stick labelled {DEFAULT_LABEL}" if not state.bundles else "nothing to do"
+    return "nothing to do" if state.bundles else "plug in a stick with model bundles"
 
 
 def line(job: "JobView") -> str:

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from dubseedd.core.lifecycle import JobState
-from dubseedd.names import DEFAULT_LABEL
 from dubseedd.service.job import Job
 from dubseedd.service.seed import Seed
 
@@ -58,11 +57,11 @@ def _result(state: State, seeds: Collection[Seed], last_ended: Job | None, insta
     wrong = next((seed for seed in seeds if seed.error[0]), None)
     if wrong is not None:
         return f"{wrong.called} failed: {wrong.error[1]}"
-    bundles = f"{installed} bundle{'' if installed == 1 else 's'} installed"
+    bundles = f"{installed or 'no'} bundle{'' if installed == 1 else 's'} installed"
     refused = sum(verdict.count(".") > 0 for seed in seeds for verdict in seed.verdicts.values())
     if refused:
         return f"{refused} bundle{'' if refused == 1 else 's'} refused, see journalctl -u dubseedd; {bundles}"
-    return f"{bundles}, nothing to do" if seeds else f"{bundles}, waiting for a {DEFAULT_LABEL} stick"
+    return f"{bundles}, nothing to do" if seeds else f"{bundles}, waiting for a stick"
 
 
 def _pull(seeds: Collection[Seed]) -> str:
