@@ -1,12 +1,15 @@
 """The bus: a seam over dbus-next at the level of messages.
 
-Three faults of dbus-next 0.2.3 would end a daemon that lives long, and each is mended here at one place:
+Faults of dbus-next 0.2.3 that would end a daemon that lives long are mended here, each at one place:
 
 - a full socket is taken for a lost connection: the writer's socket reports 0 bytes sent instead (`_PatientSocket`);
+- a bus that hangs up during authentication stops the event loop: the end of the stream is looked for (`_MendedBus`);
 - a call on a lost connection never returns: every call is raced against the loss and a time limit;
-- descriptors and reply handlers leak: they are closed and dropped by us.
+- descriptors and reply handlers leak: they are closed and dropped by us;
+- its own handlers tell callers tracebacks: they never see a call, every call is answered here.
 
-Values cross as plain Python: variants in what arrives are unwrapped, structs are lists.
+Values cross as plain Python: variants in what arrives are unwrapped, structs are lists. Text that D-Bus does not know
+(NUL, names that are no UTF-8) leaves with ? in its place: the bus would disconnect us for it.
 """
 
 import asyncio
@@ -17,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dbus_next import BusType, Message, MessageFlag, MessageType, Variant
+from dbus_next import AuthError, BusType, InvalidAddressError, Message, MessageFlag, MessageType, Variant
 from dbus_next.aio import MessageBus
 
 from dubseedd.names import ErrorName
@@ -128,9 +131,15 @@ class Match:
         return ",".join(f"{key}='{value}'" for key, value in parts.items() if value)
 
     def fits(self, signal: Signal) -> bool:
-        """Does a signal belong to this subscription? Who owns the sender's well-known name is left to the bus."""
+        """Does a signal belong to this subscription?
+
+        Who owns a well-known name is left to the bus; that does not hold for a signal which somebody addresses to us
+        directly, so a handler takes such a signal as a reason to look again, not as the truth.
+        """
+        exact = self.sender == DBUS or self.sender.startswith(":")
         return (
-            self.path in ("", signal.path)
+            (not exact or self.sender == signal.sender)
+            and self.path in ("", signal.path)
             and (not self.below or signal.path == self.below or signal.path.startswith(f"{self.below}/"))
             and self.interface in ("", signal.interface)
             and self.member in ("", signal.member)
@@ -154,13 +163,36 @@ class _PatientSocket:
         return getattr(self._inner, name)
 
 
+class _MendedBus(MessageBus):  # type: ignore[misc]  # the library is not typed
+    """A MessageBus that can fail to connect: it leaves no socket behind and notices that the bus hangs up."""
+
+    def _setup_socket(self) -> None:
+        try:
+            super()._setup_socket()
+        except BaseException:
+            _close_sockets(self)
+            raise
+
+    async def _auth_readline(self) -> str:
+        line = b""
+        while not line.endswith(b"\r\n"):
+            if not (byte := await self._loop.sock_recv(self._sock, 1)):
+                raise EOFError("the bus hung up")
+            line += byte
+        return line[:-2].decode()
+
+
+async def _nothing_here(call: IncomingCall) -> Reply:
+    raise CallFailed(f"{DBUS}.Error.UnknownObject", f"no object {call.path}")
+
+
 class Connection:
     """One connection to a bus, from `open` until it is lost or closed."""
 
     def __init__(self, bus: MessageBus) -> None:
         self._bus = bus
-        self._subscriptions: list[tuple[Match, SignalHandler]] = []
-        self._handler: CallHandler | None = None
+        self._subscriptions: dict[object, tuple[Match, SignalHandler]] = {}
+        self._handler: CallHandler = _nothing_here
         self._tasks: set[asyncio.Task[Any]] = set()
         bus._writer.sock = _PatientSocket(bus._writer.sock)
         bus.add_message_handler(self._receive)
@@ -168,15 +200,13 @@ class Connection:
 
     @classmethod
     async def open(cls, address: str | None = None) -> Self:
-        """Connect to the bus at an address, by default to the system bus. Raises OSError or TimeoutError."""
-        bus = MessageBus(bus_address=address, bus_type=BusType.SYSTEM)
+        """Connect to the bus at an address, by default to the system bus. Raises BusGone or TimeoutError."""
         try:
-            async with asyncio.timeout(CONNECT_LIMIT_SECONDS):
-                await bus.connect()
-        except BaseException:
-            _close_sockets(bus)
-            raise
-        return cls(bus)
+            return cls(await _connected(address))
+        except TimeoutError:
+            raise TimeoutError(f"the bus did not answer within {CONNECT_LIMIT_SECONDS:g} s") from None
+        except (OSError, EOFError, AuthError, InvalidAddressError) as error:
+            raise BusGone(str(error)) from error
 
     @property
     def unique_name(self) -> str:
@@ -191,19 +221,21 @@ class Connection:
         await asyncio.wait({self._lost})
 
     async def close(self) -> None:
-        """Close it; what was sent before is still delivered."""
+        """Close it; what was sent before is still delivered, unless the bus takes longer than a second for it."""
+        with suppress(BusGone, TimeoutError, RemoteError):
+            await self.call(DBUS, DBUS_PATH, DBUS, "GetId", timeout_seconds=1.0)
         if self.is_open:
-            with suppress(BusGone, TimeoutError, RemoteError):
-                await self.call(DBUS, DBUS_PATH, DBUS, "GetId", timeout_seconds=1.0)
             self._bus.disconnect()
         await self.lost()
 
     async def _watch(self) -> None:
-        with suppress(Exception):
-            await self._bus.wait_for_disconnect()
-        for task in list(self._tasks):
-            task.cancel()
-        _close_sockets(self._bus)
+        try:
+            with suppress(Exception):
+                await self._bus.wait_for_disconnect()
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+            _release(self._bus)
 
     # Calling
 
@@ -226,19 +258,21 @@ class Connection:
             interface=interface,
             member=member,
             signature=signature,
-            body=list(body),
+            body=_sendable(list(body)),
         )
         answer = self._keep(self._bus.call(message))
-        done, _ = await asyncio.wait({answer, self._lost}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if answer not in done:
+        try:
+            await asyncio.wait({answer, self._lost}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return self._read(answer)
+        finally:
             answer.cancel()
             self._bus._method_return_handlers.pop(message.serial, None)
-            if self._lost in done:
-                raise BusGone("the connection to the bus is lost")
-            raise TimeoutError(f"{destination} did not answer {member} within {timeout_seconds:g} s")
-        return self._read(answer)
+        self._check()
+        raise TimeoutError(f"{destination} did not answer {member} within {timeout_seconds:g} s")
 
-    def _read(self, answer: "asyncio.Task[Message]") -> list[Any]:
+    @staticmethod
+    def _read(answer: "asyncio.Task[Message]") -> list[Any]:
         if answer.cancelled() or isinstance(answer.exception(), OSError | EOFError):
             raise BusGone("the connection to the bus is lost")
         reply = answer.result()
@@ -248,14 +282,17 @@ class Connection:
         return body
 
     async def subscribe(self, match: Match, handler: SignalHandler) -> Callable[[], Awaitable[None]]:
-        """Have the handler called for each signal that fits; returns the undo."""
-        entry = (match, handler)
-        self._subscriptions.append(entry)
-        await self.call(DBUS, DBUS_PATH, DBUS, "AddMatch", "s", [match.rule])
+        """Have the handler called for each signal that fits; returns the undo. What a handler raises is logged."""
+        key = object()
+        self._subscriptions[key] = (match, handler)
+        try:
+            await self.call(DBUS, DBUS_PATH, DBUS, "AddMatch", "s", [match.rule])
+        except BaseException:
+            del self._subscriptions[key]
+            raise
 
         async def undo() -> None:
-            if entry in self._subscriptions:
-                self._subscriptions.remove(entry)
+            if self._subscriptions.pop(key, None):
                 with suppress(BusGone, RemoteError, TimeoutError):
                     await self.call(DBUS, DBUS_PATH, DBUS, "RemoveMatch", "s", [match.rule])
 
@@ -270,21 +307,21 @@ class Connection:
     # Serving
 
     def answer(self, handler: CallHandler) -> None:
-        """Have this handler answer every method call to us."""
+        """Have this handler answer every method call to us; what it raises, CallFailed aside, is Internal."""
         self._handler = handler
 
     def emit(self, path: str, interface: str, member: str, signature: str, body: Sequence[Any]) -> None:
         """Send a signal; a lost connection drops it."""
         if self.is_open:
-            self._send(Message.new_signal(path, interface, member, signature, list(body)))
+            self._send(Message.new_signal(path, interface, member, signature, _sendable(list(body))))
 
     def _receive(self, message: Message) -> bool:
         """True for what the library must not look at any more."""
         if message.message_type is MessageType.SIGNAL:
             self._spread(message)
             return False
-        if message.message_type is MessageType.METHOD_CALL and self._handler is not None:
-            self._keep(self._answer(message, self._handler))
+        if message.message_type is MessageType.METHOD_CALL:
+            self._keep(self._answer(message))
             return True
         return False
 
@@ -296,14 +333,14 @@ class Connection:
             message.member,
             [unwrap(value) for value in message.body],
         )
-        for match, handler in list(self._subscriptions):
+        for match, handler in list(self._subscriptions.values()):
             if match.fits(signal):
                 try:
                     handler(signal)
                 except Exception:
                     log.exception("handling %s.%s", signal.interface, signal.member)
 
-    async def _answer(self, message: Message, handler: CallHandler) -> None:
+    async def _answer(self, message: Message) -> None:
         call = IncomingCall(
             message.sender or "",
             message.path,
@@ -313,17 +350,24 @@ class Connection:
             [unwrap(value) for value in message.body],
         )
         try:
-            reply = await handler(call)
-            answer = Message.new_method_return(message, reply.signature, list(reply.body))
-            if answer.body:
-                answer._marshall()
-        except CallFailed as failure:
-            answer = Message.new_error(message, failure.name, failure.text)
-        except Exception:
+            answer = await self._outcome(message, call)
+        except (Exception, asyncio.CancelledError):
+            if _being_cancelled():
+                raise
             log.exception("answering %s.%s of %s", call.interface, call.member, call.sender)
             answer = Message.new_error(message, ErrorName.INTERNAL.full, "internal error, see the journal")
         if self.is_open and not message.flags & MessageFlag.NO_REPLY_EXPECTED:
             self._send(answer)
+
+    async def _outcome(self, message: Message, call: IncomingCall) -> Message:
+        """What the handler says, proven to be sendable."""
+        try:
+            reply = await self._handler(call)
+            answer = Message.new_method_return(message, reply.signature, _sendable(list(reply.body)))
+        except CallFailed as failure:
+            answer = Message.new_error(message, failure.name, _sendable(failure.text))
+        answer._marshall()
+        return answer
 
     def _send(self, message: Message) -> None:
         future = self._bus.send(message)
@@ -354,10 +398,49 @@ def unwrap(value: Any) -> Any:
     return value
 
 
+def _sendable(value: Any) -> Any:
+    """A value without text that D-Bus does not know, at any depth."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode().replace("\0", "?")
+    if isinstance(value, Variant):
+        return Variant(value.signature, _sendable(value.value))
+    if isinstance(value, list):
+        return [_sendable(item) for item in value]
+    if isinstance(value, dict):
+        return {_sendable(key): _sendable(item) for key, item in value.items()}
+    return value
+
+
+def _being_cancelled() -> bool:
+    """Was this task told to end, rather than something that it waited for?"""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _look_at(future: "asyncio.Future[Any]") -> None:
     """Take note of an outcome, so that asyncio does not report it as forgotten."""
     if not future.cancelled():
         future.exception()
+
+
+async def _connected(address: str | None) -> MessageBus:
+    bus = _MendedBus(bus_address=address, bus_type=BusType.SYSTEM)
+    bus._disconnect_future.add_done_callback(_look_at)
+    try:
+        async with asyncio.timeout(CONNECT_LIMIT_SECONDS):
+            await bus.connect()
+    except BaseException:
+        _release(bus)
+        raise
+    return bus
+
+
+def _release(bus: MessageBus) -> None:
+    """Close the sockets; the loop forgets them first, for their descriptors are soon somebody else's."""
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(bus._fd)
+    loop.remove_writer(bus._fd)
+    _close_sockets(bus)
 
 
 def _close_sockets(bus: MessageBus) -> None:

@@ -62,11 +62,12 @@ def _verified(store: Store, name: str, file: FileRecord, meter: Meter, pump: Pum
             f"{shown(file.path)} of {name} cannot be read ({error}); check the disk, then {mend}",
             file=file.path,
         ) from error
-    if found != file.sha256 or record.size != file.size:
+    if (found, record.size) != (file.sha256, file.size):
+        fault = f"its digest is {found}, its manifest says {file.sha256}"
+        if record.size != file.size:
+            fault = f"it has {record.size:,} bytes and had {file.size:,}"
         raise StoreTrouble(
-            ErrorName.CHECKSUM_MISMATCH,
-            f"{shown(file.path)} of {name} is damaged: its digest is {found}, its manifest says {file.sha256}; {mend}",
-            file=file.path,
+            ErrorName.CHECKSUM_MISMATCH, f"{shown(file.path)} of {name} is damaged: {fault}; {mend}", file=file.path
         )
     meter.files_done += 1
     return replace(record, path=file.path)
