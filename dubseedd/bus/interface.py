@@ -31,13 +31,18 @@ class Interface:
 @cache
 def load() -> Mapping[str, Interface]:
     """Every interface of the file by name."""
-    root = ET.fromstring(source())  # noqa: S314 - the file is our own
-    return {interface.name: interface for interface in map(_interface, root.findall("interface"))}
+    return parse(source())
 
 
 def source() -> str:
     """The XML file as it is installed."""
     return files("dubseedd.bus").joinpath(FILE).read_text(encoding="utf-8")
+
+
+def parse(xml: str) -> Mapping[str, Interface]:
+    """The interfaces of a node by name."""
+    root = ET.fromstring(xml)  # noqa: S314 - every text is our own
+    return {interface.name: interface for interface in map(_interface, root.findall("interface"))}
 
 
 def _interface(element: ET.Element) -> Interface:

@@ -1,14 +1,15 @@
 """Our objects on the bus: properties, introspection and the ObjectManager, for any interfaces of the XML file.
 
-It holds what has been published, and so survives a lost connection: `attach` shows everything on a new one. It knows
+It holds what has been published, and so survives a lost connection: `attach` serves everything on a new one. It knows
 neither seeds nor jobs.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from dubseedd.adapters.bus import DBUS, CallFailed, Connection, IncomingCall, Reply, Variant
-from dubseedd.bus.interface import load
+from dubseedd.bus.interface import Interface, load, parse
 from dubseedd.names import ROOT_PATH
 
 PROPERTIES = f"{DBUS}.Properties"
@@ -20,15 +21,15 @@ DOCTYPE = (
     '<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"\n'
     ' "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">\n'
 )
-STANDARD = f"""<interface name="{INTROSPECTABLE}">
+STANDARD = f"""<node>
+<interface name="{INTROSPECTABLE}">
 <method name="Introspect"><arg name="xml" type="s" direction="out"/></method>
 </interface>
 <interface name="{PEER}">
 <method name="Ping"/>
 <method name="GetMachineId"><arg name="id" type="s" direction="out"/></method>
 </interface>
-"""
-PROPERTIES_XML = f"""<interface name="{PROPERTIES}">
+<interface name="{PROPERTIES}">
 <method name="Get"><arg name="interface" type="s" direction="in"/><arg name="name" type="s" direction="in"/>
 <arg name="value" type="v" direction="out"/></method>
 <method name="GetAll"><arg name="interface" type="s" direction="in"/>
@@ -38,13 +39,14 @@ PROPERTIES_XML = f"""<interface name="{PROPERTIES}">
 <signal name="PropertiesChanged"><arg name="interface" type="s"/><arg name="changed" type="a{{sv}}"/>
 <arg name="invalidated" type="as"/></signal>
 </interface>
-"""
-OBJECT_MANAGER_XML = f"""<interface name="{OBJECT_MANAGER}">
+<interface name="{OBJECT_MANAGER}">
 <method name="GetManagedObjects"><arg name="objects" type="a{{oa{{sa{{sv}}}}}}" direction="out"/></method>
 <signal name="InterfacesAdded"><arg name="path" type="o"/><arg name="interfaces" type="a{{sa{{sv}}}}"/></signal>
 <signal name="InterfacesRemoved"><arg name="path" type="o"/><arg name="interfaces" type="as"/></signal>
 </interface>
+</node>
 """
+MACHINE_ID = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 Properties = dict[str, Any]
 MethodHandler = Callable[[str, str, str, str, list[Any]], Awaitable[list[Any]]]
@@ -56,7 +58,7 @@ class ObjectTree:
 
     def __init__(self, handler: MethodHandler) -> None:
         self._handler = handler
-        self._interfaces = load()
+        self._interfaces: Mapping[str, Interface] = {**parse(STANDARD), **load()}
         self._objects: dict[str, dict[str, Properties]] = {}
         self._connection: Connection | None = None
 
@@ -74,30 +76,27 @@ class ObjectTree:
         """Show a new object."""
         self._objects[path] = {name: dict(properties) for name, properties in interfaces.items()}
         if path != ROOT_PATH:
-            self._emit(ROOT_PATH, OBJECT_MANAGER, "InterfacesAdded", "oa{sa{sv}}", [path, self._shown(path)])
+            self.signal(ROOT_PATH, OBJECT_MANAGER, "InterfacesAdded", [path, self._shown(path)])
 
     def update(self, path: str, interface: str, properties: Properties) -> None:
         """Show new values; what is different goes out in one PropertiesChanged."""
         known = self._objects[path][interface]
         changed = {name: value for name, value in properties.items() if known.get(name) != value}
         if changed:
+            wrapped = self._wrap(interface, changed)
             known.update(changed)
-            self._emit(
-                path, PROPERTIES, "PropertiesChanged", "sa{sv}as", [interface, self._wrap(interface, changed), []]
-            )
+            self.signal(path, PROPERTIES, "PropertiesChanged", [interface, wrapped, []])
 
     def remove(self, path: str) -> None:
         """Show an object no more."""
         interfaces = self._objects.pop(path)
-        self._emit(ROOT_PATH, OBJECT_MANAGER, "InterfacesRemoved", "oas", [path, list(interfaces)])
+        self.signal(ROOT_PATH, OBJECT_MANAGER, "InterfacesRemoved", [path, list(interfaces)])
 
     def signal(self, path: str, interface: str, member: str, values: list[Any]) -> None:
-        """Emit a signal of ours."""
-        self._emit(path, interface, member, self._interfaces[interface].signals[member], values)
-
-    def _emit(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> None:
+        """Emit a signal with the signature that the XML gives it; without a connection it is dropped."""
         if self._connection is not None:
-            self._connection.emit(path, interface, member, signature, body)
+            signature = self._interfaces[interface].signals[member]
+            self._connection.emit(path, interface, member, signature, values)
 
     def _wrap(self, interface: str, properties: Properties) -> dict[str, Variant]:
         types = self._interfaces[interface].properties
@@ -109,84 +108,76 @@ class ObjectTree:
     # What is asked
 
     async def _answer(self, call: IncomingCall) -> Reply:
-        if call.interface == PEER:
-            return self._peer(call)
-        children = self._children(call.path)
-        if call.path not in self._objects and not children:
-            raise CallFailed(f"{DBUS}.Error.UnknownObject", f"no object {call.path}")
-        match call.interface, call.member:
-            case ("", "Ping" | "GetMachineId"):
-                return self._peer(call)
-            case (name, "Introspect") if name in ("", INTROSPECTABLE):
-                return Reply("s", [self._introspection(call.path, children)])
-            case (name, "Get" | "GetAll" | "Set") if name in ("", PROPERTIES):
-                return self._properties(call)
-            case (name, "GetManagedObjects") if name in ("", OBJECT_MANAGER) and call.path == ROOT_PATH:
-                return Reply(
-                    "a{oa{sa{sv}}}", [{path: self._shown(path) for path in self._objects if path != ROOT_PATH}]
-                )
+        interfaces = self._interfaces_of(call.path)
+        if not interfaces and call.interface != PEER:
+            raise _refused("UnknownObject", f"no object {call.path}")
+        name = call.interface or next((name for name, one in interfaces.items() if call.member in one.methods), "")
+        if name and name != PEER and name not in interfaces:
+            raise _refused("UnknownInterface", f"{call.path} has no interface {name}")
+        if not name or call.member not in self._interfaces[name].methods:
+            raise _refused("UnknownMethod", f"{call.path} has no method {call.member}")
+        method = self._interfaces[name].methods[call.member]
+        if call.signature != method.takes:
+            raise _refused("InvalidArgs", f"{call.member} takes '{method.takes}', called with '{call.signature}'")
+        return Reply(method.returns, await self._perform(name, call))
+
+    def _interfaces_of(self, path: str) -> dict[str, Interface]:
+        """The interfaces at a path, the standard ones first; none where there is neither an object nor one below."""
+        shown = self._objects.get(path, {})
+        if not shown and not self._children(path):
+            return {}
+        names = [INTROSPECTABLE, PEER]
+        names += [PROPERTIES] if shown else []
+        names += [OBJECT_MANAGER] if path == ROOT_PATH else []
+        return {name: self._interfaces[name] for name in (*names, *shown)}
+
+    async def _perform(self, name: str, call: IncomingCall) -> list[Any]:
+        if not name.startswith(f"{DBUS}."):
+            return await self._handler(call.path, name, call.member, call.sender, call.body)
+        match call.member:
+            case "Introspect":
+                return [self._introspection(call.path)]
+            case "Ping":
+                return []
+            case "GetMachineId":
+                return [_machine_id()]
+            case "GetManagedObjects":
+                return [{path: self._shown(path) for path in self._objects if path != ROOT_PATH}]
             case _:
-                return await self._method(call)
+                return self._properties(call)
 
-    async def _method(self, call: IncomingCall) -> Reply:
-        names = self._objects.get(call.path, {})
-        for name in names:
-            method = self._interfaces[name].methods.get(call.member)
-            if method is None or call.interface not in ("", name):
-                continue
-            if call.signature != method.takes:
-                raise CallFailed(
-                    f"{DBUS}.Error.InvalidArgs", f"{call.member} takes '{method.takes}', called with '{call.signature}'"
-                )
-            return Reply(method.returns, await self._handler(call.path, name, call.member, call.sender, call.body))
-        if call.interface and call.interface not in names:
-            raise CallFailed(f"{DBUS}.Error.UnknownInterface", f"{call.path} has no interface {call.interface}")
-        raise CallFailed(f"{DBUS}.Error.UnknownMethod", f"{call.path} has no method {call.member}")
-
-    @staticmethod
-    def _peer(call: IncomingCall) -> Reply:
-        if call.member == "Ping":
-            return Reply()
-        if call.member == "GetMachineId":
-            with open("/etc/machine-id", encoding="ascii") as stream:
-                return Reply("s", [stream.read().strip()])
-        raise CallFailed(f"{DBUS}.Error.UnknownMethod", f"{PEER} has no method {call.member}")
-
-    def _properties(self, call: IncomingCall) -> Reply:
-        wanted = {"Get": "ss", "GetAll": "s", "Set": "ssv"}[call.member]
-        if call.signature != wanted:
-            raise CallFailed(f"{DBUS}.Error.InvalidArgs", f"{call.member} takes '{wanted}'")
-        interface = call.body[0]
-        properties = self._objects.get(call.path, {}).get(interface)
-        if properties is None:
-            if call.member == "GetAll" and interface.startswith(f"{DBUS}."):
-                return Reply("a{sv}", [{}])
-            raise CallFailed(f"{DBUS}.Error.UnknownInterface", f"{call.path} has no interface {interface}")
-        if call.member == "GetAll":
-            return Reply("a{sv}", [self._wrap(interface, properties)])
-        name = call.body[1]
+    def _properties(self, call: IncomingCall) -> list[Any]:
+        """Get, GetAll and Set; the standard interfaces have no properties."""
+        interface, *rest = call.body
+        if interface not in self._interfaces_of(call.path):
+            raise _refused("UnknownInterface", f"{call.path} has no interface {interface}")
+        properties = self._objects[call.path].get(interface, {})
+        if not rest:
+            return [self._wrap(interface, properties)]
+        name = rest[0]
         if name not in properties:
-            raise CallFailed(f"{DBUS}.Error.UnknownProperty", f"{interface} has no property {name}")
+            raise _refused("UnknownProperty", f"{interface} has no property {name}")
         if call.member == "Set":
-            raise CallFailed(f"{DBUS}.Error.PropertyReadOnly", f"{interface}.{name} is read-only")
-        return Reply("v", [Variant(self._interfaces[interface].properties[name], properties[name])])
+            raise _refused("PropertyReadOnly", f"{interface}.{name} is read-only")
+        return [self._wrap(interface, properties)[name]]
 
     def _children(self, path: str) -> list[str]:
         """The next components of the paths below a path."""
         base = path.rstrip("/") + "/"
         return sorted({other[len(base) :].split("/")[0] for other in self._objects if other.startswith(base)})
 
-    def _introspection(self, path: str, children: list[str]) -> str:
-        return "".join(
-            (DOCTYPE, "<node>\n", *self._described(path), *(f'<node name="{c}"/>\n' for c in children), "</node>\n")
-        )
+    def _introspection(self, path: str) -> str:
+        interfaces = (interface.xml for interface in self._interfaces_of(path).values())
+        children = (f'<node name="{child}"/>' for child in self._children(path))
+        return DOCTYPE + "\n".join(("<node>", *interfaces, *children, "</node>\n"))
 
-    def _described(self, path: str) -> Iterator[str]:
-        yield STANDARD
-        interfaces = self._objects.get(path, {})
-        if interfaces:
-            yield PROPERTIES_XML
-        if path == ROOT_PATH:
-            yield OBJECT_MANAGER_XML
-        for name in interfaces:
-            yield self._interfaces[name].xml + "\n"
+
+def _refused(error: str, text: str) -> CallFailed:
+    return CallFailed(f"{DBUS}.Error.{error}", text)
+
+
+def _machine_id() -> str:
+    for place in MACHINE_ID:
+        with suppress(OSError), open(place, encoding="ascii") as stream:
+            return stream.read().strip()
+    raise _refused("FileNotFound", f"this machine has no {MACHINE_ID[0]}")

@@ -1,7 +1,8 @@
 """SHA256SUMS, read strictly. What is accepted here, `sha256sum --strict -c` accepts with the same names.
 
 Rule 1  at most MAX_BYTES; UTF-8 without BOM and NUL; at least one entry, at most MAX_ENTRIES
-Rule 2  every line is an entry in one of the forms of sha256sum, a `#` comment, or empty; CRLF throughout is noted
+Rule 2  every line is an entry in one of the forms of sha256sum, a `#` comment, or empty; CRLF is noted. Entries with a
+        marker (`HEX  NAME`, `HEX *NAME`) and without one (`HEX NAME`) are not mixed: the first decides
 Rule 3  a path is relative, of plain components, within the limits, without control characters or backslashes
 Rule 4  paths are unique, also after NFC and case folding, and none is a folder of another
 Rule 5  SHA256SUMS does not list itself
@@ -27,7 +28,7 @@ MAX_PATH_BYTES = 4096
 RECIPE = "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum > SHA256SUMS"
 """How the runbook writes a manifest, in the folder of the bundle."""
 
-_PLAIN = re.compile(r"(\\?)([0-9a-fA-F]{64})[ \t][ *]?(.+)", re.DOTALL)
+_PLAIN = re.compile(r"(\\?)([0-9a-fA-F]{64})[ \t](.+)", re.DOTALL)
 _TAGGED = re.compile(r"(\\?)SHA256 ?\((.+)\) = ([0-9a-fA-F]{64})", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -59,8 +60,9 @@ def parse(raw: bytes) -> Manifest:
     lines, notes = _lines(_text(raw))
     entries: list[Entry] = []
     seen: dict[str, int] = {}
+    read = _Reader()
     for number, line in lines:
-        entry = _entry(line, number)
+        entry = read.entry(line, number)
         key = unicodedata.normalize("NFC", entry.path).casefold()
         if key in seen:
             raise _invalid(f"line {number}: {_shown(entry.path)} is listed in line {seen[key]} already")
@@ -103,16 +105,31 @@ def _lines(text: str) -> tuple[Iterator[tuple[int, str]], tuple[str, ...]]:
     return ((number, row) for number, row in numbered if row and not row.startswith("#")), notes
 
 
-def _entry(line: str, number: int) -> Entry:
-    if match := _TAGGED.fullmatch(line):
-        escaped, name, digest = match.groups()
-    elif match := _PLAIN.fullmatch(line):
-        escaped, digest, name = match.groups()
-    else:
-        raise _invalid(f"line {number} is no line of sha256sum")
-    if escaped:
-        raise _invalid(f"line {number}: the escaped name {_shown(name)} holds a line break or a backslash")
-    return Entry(_path(name, number), digest.lower())
+class _Reader:
+    """Reads entries as sha256sum does: whether names come with a marker is settled by the first that is not tagged."""
+
+    def __init__(self) -> None:
+        self._marked: bool | None = None
+
+    def entry(self, line: str, number: int) -> Entry:
+        if match := _TAGGED.fullmatch(line):
+            escaped, name, digest = match.groups()
+        elif match := _PLAIN.fullmatch(line):
+            escaped, digest, rest = match.groups()
+            name = self._without_marker(rest, number)
+        else:
+            raise _invalid(f"line {number} is no line of sha256sum")
+        if escaped:
+            raise _invalid(f"line {number}: the escaped name {_shown(name)} holds a line break or a backslash")
+        return Entry(_path(name, number), digest.lower())
+
+    def _without_marker(self, rest: str, number: int) -> str:
+        marked = len(rest) > 1 and rest[0] in " *"
+        if self._marked is None:
+            self._marked = marked
+        if self._marked and not marked:
+            raise _invalid(f"line {number} is no line of sha256sum: it lacks the marker of the lines before")
+        return rest[1:] if self._marked else rest
 
 
 def _path(name: str, number: int) -> str:

@@ -1,0 +1,183 @@
+"""SHA256SUMS, read strictly: what sha256sum would check with other names, or not at all, is refused."""
+
+import hashlib
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from dubseedd.core.manifest import MAX_BYTES, MAX_ENTRIES, Entry, parse, render
+from dubseedd.errors import SeedRefused
+from dubseedd.names import ErrorName
+
+A = "a" * 64
+B = "B" * 64
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (f"{A}  config.json", "config.json"),
+        (f"{A}  ./config.json", "config.json"),
+        (f"{A} *config.json", "config.json"),
+        (f"{B}  sub/folder/x", "sub/folder/x"),
+        (f"{A}\tconfig.json", "config.json"),
+        (f"{A} config.json", "config.json"),
+        (f"SHA256 (config.json) = {A}", "config.json"),
+        (f"SHA256(config.json) = {A}", "config.json"),
+        (f"SHA256 (a) = b) = {A}", "a) = b"),
+        (f"{A}   two spaces", " two spaces"),
+        (f"{A}  größe.txt", "größe.txt"),
+        (f"{A}  sub/SHA256SUMS", "sub/SHA256SUMS"),
+        (f"{A}  ...", "..."),
+        (f"{A}  -rf", "-rf"),
+    ],
+)
+def test_every_form_of_sha256sum_is_understood(line: str, path: str) -> None:
+    (entry,) = parse(f"{line}\n".encode()).entries
+    assert entry == Entry(
+        path, line.rsplit("= ", maxsplit=1)[-1][:64].lower() if line.startswith("SHA") else line[:64].lower()
+    )
+
+
+def test_comments_empty_lines_and_a_missing_last_line_end_are_passed_over() -> None:
+    manifest = parse(f"# by hand\n\n{A}  a\n{B}  b".encode())
+    assert [entry.path for entry in manifest.entries] == ["a", "b"]
+
+
+def test_the_line_ends_of_windows_are_accepted_with_a_note() -> None:
+    manifest = parse(f"{A}  a\r\n{B}  b\r\n".encode())
+    assert [entry.path for entry in manifest.entries] == ["a", "b"]
+    assert manifest.notes
+
+
+def test_the_digest_is_that_of_the_bytes_as_they_were_read() -> None:
+    raw = f"{A}  a\n".encode()
+    assert parse(raw).sha256 == hashlib.sha256(raw).hexdigest()
+
+
+LONG = "x" * 256
+DEEP = "/".join("d" * 33)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "lists no file"),
+        (b"# nothing\n", "lists no file"),
+        (b"\xef\xbb\xbf" + f"{A}  a\n".encode(), "byte order mark"),
+        (f"{A}  a\0b\n".encode(), "NUL"),
+        (A.encode() + b"  \xff\n", "line 1: it is not UTF-8"),
+        (f"{A}  ok\nnonsense\n".encode(), "line 2 is no line"),
+        (f"{A}  marked\n{B} bare\n".encode(), "line 2 is no line"),
+        (f"{A[:-1]}  short\n".encode(), "line 1 is no line"),
+        (f"{A}g  long\n".encode(), "line 1 is no line"),
+        (f"\\{A}  a\\nb\n".encode(), "escaped name"),
+        (f"\\SHA256 (a\\\\b) = {A}\n".encode(), "escaped name"),
+        (f"{A}  /etc/passwd\n".encode(), "absolute"),
+        (f"{A}  ../x\n".encode(), "component"),
+        (f"{A}  a/../b\n".encode(), "component"),
+        (f"{A}  a//b\n".encode(), "component"),
+        (f"{A}  a/./b\n".encode(), "component"),
+        (f"{A}  ././a\n".encode(), "component"),
+        (f"{A}  a/\n".encode(), "component"),
+        (f"{A}  a\\b\n".encode(), "backslash"),
+        (f"{A}  a\x1bb\n".encode(), "control character"),
+        (f"{A}  a\x7fb\n".encode(), "control character"),
+        (f"{A}  {LONG}\n".encode(), "255 bytes"),
+        (f"{A}  {DEEP}\n".encode(), "32 folders"),
+        (f"{A}  {'/'.join(['y' * 250] * 17)}\n".encode(), "4,096 bytes"),
+        (f"{A}  a\n{B}  a\n".encode(), "line 2: 'a' is listed in line 1"),
+        (f"{A}  a\n{B}  ./a\n".encode(), "line 2"),
+        (f"{A}  README\n{B}  readme\n".encode(), "line 2"),
+        (f"{A}  caf\u00e9\n{B}  cafe\u0301\n".encode(), "line 2"),
+        (f"{A}  a\n{B}  a/b\n".encode(), "below 'a'"),
+        (f"{A}  SHA256SUMS\n".encode(), "lists the manifest itself"),
+        (f"{A}  ./SHA256SUMS\n".encode(), "lists the manifest itself"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_with_the_line_the_reason_and_the_next_step(raw: bytes, reason: str) -> None:
+    with pytest.raises(SeedRefused) as refused:
+        parse(raw)
+    assert refused.value.error is ErrorName.MANIFEST_INVALID
+    assert reason in refused.value.sentence
+    assert "sha256sum > SHA256SUMS" in refused.value.sentence
+    assert refused.value.sentence.isprintable()
+
+
+def test_a_manifest_over_the_limit_of_bytes_is_refused() -> None:
+    with pytest.raises(SeedRefused, match="16 MiB"):
+        parse(b"#" * (MAX_BYTES + 1))
+
+
+def test_a_manifest_over_the_limit_of_entries_is_refused() -> None:
+    with pytest.raises(SeedRefused, match="200,000 entries"):
+        parse("".join(f"{A}  {number}\n" for number in range(MAX_ENTRIES + 1)).encode())
+
+
+def test_what_render_writes_is_what_the_runbook_writes(tmp_path: Path) -> None:
+    for name in ("b", "a", "a.b", "sub/x", "-n"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    recipe = "find . -type f ! -name SHA256SUMS -print0 | LC_ALL=C sort -z | xargs -0 sha256sum"
+    written = subprocess.run(["sh", "-c", recipe], cwd=tmp_path, capture_output=True, check=True).stdout
+    assert render(parse(written).entries) == written
+
+
+PIECES = st.sampled_from(
+    [
+        "a",
+        "b/c",
+        "./a",
+        "/x",
+        "..",
+        " ",
+        "*",
+        "\\",
+        "\\n",
+        "\t",
+        "\r",
+        "\n",
+        "#",
+        "é",
+        "SHA256 (",
+        ") = ",
+        "SHA256SUMS",
+        "\x01",
+    ]
+)
+LINES = st.builds(
+    lambda start, digest, gap, name, end: f"{start}{digest}{gap}{name}{end}",
+    st.sampled_from(["", "", "", "\\", "#", " "]),
+    st.sampled_from([A, B, A[:-1], "", hashlib.sha256(b"a").hexdigest(), hashlib.sha256(b"a").hexdigest().upper()]),
+    st.sampled_from(["  ", " *", " ", "\t", "   ", ""]),
+    st.lists(PIECES, max_size=4).map("".join),
+    st.sampled_from(["\n", "\r\n", "\n", "\n\n", ""]),
+)
+
+
+@given(st.lists(LINES, min_size=1, max_size=4).map("".join))
+@example(f"SHA256 (a) = {A}\n")
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_what_is_accepted_sha256sum_accepts_with_the_same_names(text: str) -> None:
+    try:
+        manifest = parse(text.encode())
+    except SeedRefused:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for entry in manifest.entries:
+            path = Path(folder, entry.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"a")
+        Path(folder, "SHA256SUMS").write_bytes(text.encode())
+        checked = subprocess.run(
+            ["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True, check=False
+        )
+    assert "improperly formatted" not in checked.stderr
+    told = (line.rpartition(": ") for line in checked.stdout.splitlines())
+    verdicts = {name.removeprefix("./"): verdict for name, _, verdict in told}
+    right = hashlib.sha256(b"a").hexdigest()
+    assert verdicts == {entry.path: "OK" if entry.sha256 == right else "FAILED" for entry in manifest.entries}

@@ -1,0 +1,64 @@
+"""Where each file comes from, in which order, and what a bundle means for the store."""
+
+from dataclasses import replace
+
+import pytest
+
+from dubseedd.core.bundle import BundleFile
+from dubseedd.core.plan import Origin, Verdict, judge, make_plan
+from dubseedd.core.receipt import FileRecord, Receipt
+
+BIG = BundleFile("big.safetensors", 10_000, "b" * 64)
+SMALL = BundleFile("config.json", 10, "c" * 64)
+TWIN = BundleFile("tokenizer.json", 500, "d" * 64)
+
+RECEIPT = Receipt(
+    name="tiny",
+    manifest=FileRecord("SHA256SUMS", 1, "m" * 64, "", 1, 1),
+    files=(FileRecord("config.json", 10, "c" * 64, "", 1, 2),),
+    folder_inode=3,
+    format="safetensors",
+    installed_at=1,
+    verified_at=1,
+)
+
+
+def test_small_files_go_first() -> None:
+    assert [step.file for step in make_plan([BIG, SMALL, TWIN], (), {}).steps] == [SMALL, TWIN, BIG]
+
+
+def test_what_is_staged_stays_what_the_store_has_is_copied_there_the_rest_is_read() -> None:
+    plan = make_plan([BIG, SMALL, TWIN], {"config.json"}, {"d" * 64: "other/tokenizer.json"})
+    assert [(step.origin, step.twin) for step in plan.steps] == [
+        (Origin.STAGED, ""),
+        (Origin.STORE, "other/tokenizer.json"),
+        (Origin.SEED, ""),
+    ]
+    assert plan.bytes_total == 10_000
+    assert plan.bytes_skipped == 510
+    assert plan.bytes_needed == 12_288 + 4096
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"receipt": None, "untouched": False, "occupied": False, "staged": False}, Verdict.NEW),
+        ({"receipt": None, "untouched": False, "occupied": False, "staged": True}, Verdict.STAGED),
+        ({"receipt": None, "untouched": False, "occupied": True, "staged": False}, Verdict.FOREIGN),
+        ({"receipt": RECEIPT, "untouched": True, "occupied": True, "staged": False}, Verdict.CURRENT),
+        ({"receipt": RECEIPT, "untouched": False, "occupied": True, "staged": False}, Verdict.UPDATE),
+        (
+            {"receipt": replace(RECEIPT, damage=("e", "s")), "untouched": True, "occupied": True, "staged": False},
+            Verdict.UPDATE,
+        ),
+    ],
+)
+def test_the_verdict_follows_from_the_facts(facts: dict[str, object], expected: Verdict) -> None:
+    assert judge("m" * 64, **facts) is expected  # type: ignore[arg-type]
+
+
+def test_another_manifest_is_an_update_and_the_version_rolled_back_from_is_never_called_staged() -> None:
+    facts = {"untouched": False, "occupied": True, "staged": True}
+    assert judge("n" * 64, receipt=RECEIPT, **facts) is Verdict.STAGED  # type: ignore[arg-type]
+    held = replace(RECEIPT, held_back="n" * 64)
+    assert judge("n" * 64, receipt=held, **facts) is Verdict.UPDATE  # type: ignore[arg-type]
