@@ -240,7 +240,8 @@ def main() -> int:
     parser.add_argument("--size", default="256MiB", help="of the bundle that is made")
     parser.add_argument("--seed", default="", help="a real stick instead: its block device")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda caught, _: sys.exit(128 + caught))
     try:
         with ExitStack() as undo:
             folder = Path(tempfile.mkdtemp(prefix="dubseedd-try-", dir=os.environ.get("TMPDIR", "/var/tmp")))

@@ -57,17 +57,23 @@ class Bars:
         from rich.console import Console  # noqa: PLC0415 - an optional extra
         from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - an optional extra
         from rich.table import Column  # noqa: PLC0415 - an optional extra
+        from rich.text import Text  # noqa: PLC0415 - an optional extra
 
         self._progress: Any = Progress(
             TextColumn("{task.fields[bundle]}", table_column=Column(no_wrap=True, max_width=24, overflow="ellipsis")),
             TextColumn("{task.fields[phase]}", style="dim"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[left]}"),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+            TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[amount]}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
+            TextColumn(
+                "{task.fields[file]}", style="dim", table_column=Column(no_wrap=True, ratio=1, overflow="ellipsis")
+            ),
             console=Console(highlight=False),
             expand=True,
         )
+        self._text = Text
         self._tasks: dict[int, Any] = {}
         self._ended: set[int] = set()
 
@@ -94,14 +100,19 @@ class Bars:
         self._ended.add(job.id)
         if (task := self._tasks.pop(job.id, None)) is not None:
             self._progress.remove_task(task)
-        mark = "[green]✓[/]" if job.state == "done" else "[red]✗[/]"
-        self._progress.console.print(f"{mark} ", end="")
-        self._progress.console.print(show.line(job), markup=False)
+        mark = ("✓ ", "green") if job.state == "done" else ("✗ ", "red")
+        self._progress.console.print(self._text.assemble(mark, show.line(job)))
 
 
 def _fields(job: JobView) -> dict[str, str]:
-    rate = f"{show.size(job.rate)}/s" if job.rate else ""
-    return {"bundle": job.bundle, "phase": job.state, "rate": rate, "left": _left(job.expected_end_time)}
+    return {
+        "bundle": job.bundle,
+        "phase": job.state,
+        "amount": show.size(job.bytes_done),
+        "rate": f"{show.size(job.rate)}/s" if job.rate else "",
+        "left": _left(job.expected_end_time),
+        "file": job.current_file,
+    }
 
 
 def _left(end: int) -> str:

@@ -64,7 +64,8 @@ class Job:
     def look(self, now_seconds: float, now: int) -> None:
         """Read the worker's counters. `now_seconds` is monotonic, `now` microseconds since the epoch."""
         self.seen = replace(self.meter)
-        self.pace.sample(now_seconds, self.seen.work_done)
+        if self.state is not JobState.QUEUED:
+            self.pace.sample(now_seconds, self.seen.work_done)
         self.percent = max(self.percent, int(self.seen.fraction * 99))
         left = self.pace.seconds_left(self.seen.work_total - self.seen.work_done)
         self.expected_end = now + int(left * MICROSECONDS) if left is not None and not self.ended else 0
