@@ -75,6 +75,7 @@ async def test_nothing_leaks_over_many_plugs(
         await client.until_safe()
         stick.pull()
         await client.until_no_seed()
+        await client.call(ROOT_PATH, MANAGER_INTERFACE, "GetHistory", "u", 1)  # returns when all events are written
         seen.append(process.descriptors())
     assert seen[-1] == seen[1]
 
