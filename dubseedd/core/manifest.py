@@ -3,9 +3,10 @@
 Rule 1  at most MAX_BYTES; UTF-8 without BOM and NUL; at least one entry, at most MAX_ENTRIES
 Rule 2  every line is an entry in one of the forms of sha256sum, a `#` comment, or empty; CRLF is noted. Entries with a
         marker (`HEX  NAME`, `HEX *NAME`) and without one (`HEX NAME`) are not mixed: the first decides
-Rule 3  a path is relative, of plain components, within the limits, without control characters or backslashes
+Rule 3  a path is relative, of plain components, within the limits, without control characters or backslashes. A bare
+        `-` is refused: sha256sum reads standard input for it
 Rule 4  paths are unique, also after NFC and case folding, and none is a folder of another
-Rule 5  SHA256SUMS does not list itself
+Rule 5  SHA256SUMS does not list itself, nor anything below it
 
 Source of the grammar: coreutils, cksum. `parse` does no I/O; it raises SeedRefused (ManifestInvalid).
 """
@@ -13,8 +14,9 @@ Source of the grammar: coreutils, cksum. `parse` does no I/O; it raises SeedRefu
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dubseedd.errors import SeedRefused
 from dubseedd.names import MANIFEST, ErrorName
@@ -24,12 +26,16 @@ MAX_ENTRIES = 200_000
 MAX_COMPONENT_BYTES = 255
 MAX_DEPTH = 32
 MAX_PATH_BYTES = 4096
+SHOWN_CHARACTERS = 256
+"""A sentence goes to the journal and the bus: of a longer name it shows the beginning."""
 
 RECIPE = "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum > SHA256SUMS"
 """How the runbook writes a manifest, in the folder of the bundle."""
 
+_LINE = re.compile(r"^(?!#)[^\n]+", re.MULTILINE)
 _PLAIN = re.compile(r"(\\?)([0-9a-fA-F]{64})[ \t](.+)", re.DOTALL)
 _TAGGED = re.compile(r"(\\?)SHA256 ?\((.+)\) = ([0-9a-fA-F]{64})", re.DOTALL)
+_NO_NAMES = frozenset({"", ".", ".."})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -41,7 +47,7 @@ class Entry:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifest:
     """A manifest that keeps the rules. `sha256` is the digest of `raw`, the bytes as they were read."""
 
@@ -50,18 +56,18 @@ class Manifest:
     raw: bytes
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def paths(self) -> frozenset[str]:
         return frozenset(entry.path for entry in self.entries)
 
 
 def parse(raw: bytes) -> Manifest:
     """Read a manifest; the first rule that it breaks is named with its line."""
-    lines, notes = _lines(_text(raw))
+    text = _text(raw)
     entries: list[Entry] = []
     seen: dict[str, int] = {}
     read = _Reader()
-    for number, line in lines:
+    for number, line in _lines(text):
         entry = read.entry(line, number)
         key = unicodedata.normalize("NFC", entry.path).casefold()
         if key in seen:
@@ -73,6 +79,8 @@ def parse(raw: bytes) -> Manifest:
     if not entries:
         raise _invalid("it lists no file")
     _check_folders(seen)
+    windows = "\r\n" in text or text.endswith("\r")
+    notes = ("SHA256SUMS has the line ends of Windows",) if windows else ()
     return Manifest(tuple(entries), hashlib.sha256(raw).hexdigest(), raw, notes)
 
 
@@ -96,13 +104,14 @@ def _text(raw: bytes) -> str:
         raise _invalid(f"line {number}: it is not UTF-8") from error
 
 
-def _lines(text: str) -> tuple[Iterator[tuple[int, str]], tuple[str, ...]]:
-    """The lines that hold entries, with their numbers, and a note where they end in CRLF."""
-    rows = text.split("\n")
-    folded = any(row.endswith("\r") for row in rows)
-    notes = ("SHA256SUMS has the line ends of Windows",) if folded else ()
-    numbered = enumerate((row.removesuffix("\r") for row in rows), 1)
-    return ((number, row) for number, row in numbered if row and not row.startswith("#")), notes
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that may hold an entry, with their numbers; one at a time, for 16 MiB may be millions of lines."""
+    number, start = 1, 0
+    for match in _LINE.finditer(text):
+        number += text.count("\n", start, match.start())
+        start = match.start()
+        if line := match[0].removesuffix("\r"):
+            yield number, line
 
 
 class _Reader:
@@ -134,7 +143,7 @@ class _Reader:
 
 def _path(name: str, number: int) -> str:
     path = name.removeprefix("./")
-    reason = _fault(path)
+    reason = "is what sha256sum calls standard input: list the file as ./-" if name == "-" else _fault(path)
     if reason:
         raise _invalid(f"line {number}: {_shown(name)} {reason}")
     return path
@@ -144,32 +153,36 @@ def _fault(path: str) -> str:
     """What is wrong with a path, or nothing."""
     components = path.split("/")
     checks = (
-        (path == MANIFEST, "lists the manifest itself"),
+        (components[0] == MANIFEST, "takes the place of the manifest itself"),
         (path.startswith("/"), "is absolute"),
-        (any(component in ("", ".", "..") for component in components), "has an empty, '.' or '..' component"),
+        (not _NO_NAMES.isdisjoint(components), "has an empty, '.' or '..' component"),
         ("\\" in path, "holds a backslash"),
         (_CONTROL.search(path) is not None, "holds a control character"),
         (len(path.encode()) > MAX_PATH_BYTES, f"is longer than {MAX_PATH_BYTES:,} bytes"),
         (len(components) > MAX_DEPTH, f"is deeper than {MAX_DEPTH} folders"),
-        (any(len(part.encode()) > MAX_COMPONENT_BYTES for part in components), "has a component over 255 bytes"),
+        (max(len(part.encode()) for part in components) > MAX_COMPONENT_BYTES, "has a component over 255 bytes"),
     )
     return next((reason for broken, reason in checks if broken), "")
 
 
-def _check_folders(seen: dict[str, int]) -> None:
+def _check_folders(seen: Mapping[str, int]) -> None:
     """No entry may be the folder of another one."""
+    folders: dict[str, int] = {}
     for key, number in seen.items():
         folder = key.rpartition("/")[0]
-        while folder:
-            if folder in seen:
-                raise _invalid(
-                    f"line {number} lists a file below {_shown(folder)}, which line {seen[folder]} lists as a file"
-                )
+        while folder and folder not in folders:
+            folders[folder] = number
             folder = folder.rpartition("/")[0]
+    for folder, number in folders.items():
+        if folder in seen:
+            raise _invalid(
+                f"line {number} lists a file below {_shown(folder)}, which line {seen[folder]} lists as a file"
+            )
 
 
 def _shown(name: str) -> str:
-    return ascii(name) if not name.isprintable() else f"'{name}'"
+    start = name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}…"
+    return f"'{start}'" if start.isprintable() else ascii(start)
 
 
 def _invalid(reason: str) -> SeedRefused:

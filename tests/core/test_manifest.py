@@ -3,10 +3,12 @@
 import hashlib
 import subprocess
 import tempfile
+import tracemalloc
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubseedd.core.manifest import MAX_BYTES, MAX_ENTRIES, Entry, parse, render
@@ -34,6 +36,8 @@ B = "B" * 64
         (f"{A}  sub/SHA256SUMS", "sub/SHA256SUMS"),
         (f"{A}  ...", "..."),
         (f"{A}  -rf", "-rf"),
+        (f"{A}  ./-", "-"),
+        (f"{A}  sha256sums", "sha256sums"),
     ],
 )
 def test_every_form_of_sha256sum_is_understood(line: str, path: str) -> None:
@@ -95,8 +99,13 @@ DEEP = "/".join("d" * 33)
         (f"{A}  README\n{B}  readme\n".encode(), "line 2"),
         (f"{A}  caf\u00e9\n{B}  cafe\u0301\n".encode(), "line 2"),
         (f"{A}  a\n{B}  a/b\n".encode(), "below 'a'"),
-        (f"{A}  SHA256SUMS\n".encode(), "lists the manifest itself"),
-        (f"{A}  ./SHA256SUMS\n".encode(), "lists the manifest itself"),
+        (f"{A}  x/y/z\n{B}  x\n".encode(), "line 1 lists a file below 'x', which line 2"),
+        (f"{A}  -\n".encode(), "standard input: list the file as ./-"),
+        (f"SHA256 (-) = {A}\n".encode(), "standard input: list the file as ./-"),
+        (f"{A}  SHA256SUMS\n".encode(), "place of the manifest itself"),
+        (f"{A}  ./SHA256SUMS\n".encode(), "place of the manifest itself"),
+        (f"{A}  SHA256SUMS/x\n".encode(), "place of the manifest itself"),
+        (f"#\n\n\r\n# by hand\n\n{A}  ok\n\n/\n".encode(), "line 8 is no line"),
     ],
 )
 def test_what_breaks_a_rule_is_refused_with_the_line_the_reason_and_the_next_step(raw: bytes, reason: str) -> None:
@@ -113,6 +122,23 @@ def test_a_manifest_over_the_limit_of_bytes_is_refused() -> None:
         parse(b"#" * (MAX_BYTES + 1))
 
 
+def test_a_sentence_stays_short_however_long_the_name_is() -> None:
+    with pytest.raises(SeedRefused, match="4,096 bytes") as refused:
+        parse(f"{A}  {'x' * (1 << 20)}\n".encode())
+    assert len(refused.value.sentence) < 1000
+
+
+def test_the_largest_manifest_of_nothing_takes_no_memory_for_its_lines() -> None:
+    raw = b"##\n" * (MAX_BYTES // 3)
+    tracemalloc.start()
+    try:
+        with pytest.raises(SeedRefused, match="lists no file"):
+            parse(raw)
+        assert tracemalloc.get_traced_memory()[1] < 3 * MAX_BYTES
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_manifest_over_the_limit_of_entries_is_refused() -> None:
     with pytest.raises(SeedRefused, match="200,000 entries"):
         parse("".join(f"{A}  {number}\n" for number in range(MAX_ENTRIES + 1)).encode())
@@ -127,57 +153,56 @@ def test_what_render_writes_is_what_the_runbook_writes(tmp_path: Path) -> None:
     assert render(parse(written).entries) == written
 
 
-PIECES = st.sampled_from(
-    [
-        "a",
-        "b/c",
-        "./a",
-        "/x",
-        "..",
-        " ",
-        "*",
-        "\\",
-        "\\n",
-        "\t",
-        "\r",
-        "\n",
-        "#",
-        "é",
-        "SHA256 (",
-        ") = ",
-        "SHA256SUMS",
-        "\x01",
-    ]
+ODD = ["-", "a", "b", " ", "*", "#", "é", "(", ") = ", "SHA256 (", "c/", "./"]
+BAD = ["../", "/", "\\", "\t", "\r", "\n", "\x01", "\x85", "\u2028", "SHA256SUMS"]
+NAMES = st.one_of(
+    st.sampled_from(["-", "config.json", "./config.json", "c/d", "SHA256SUMS"]),
+    st.lists(st.sampled_from(ODD), min_size=1, max_size=3).map(lambda pieces: "".join(pieces) + "x"),
+    st.lists(st.sampled_from(ODD + BAD), min_size=1, max_size=3).map("".join),
 )
+RIGHT = hashlib.sha256(b"a").hexdigest()
 LINES = st.builds(
-    lambda start, digest, gap, name, end: f"{start}{digest}{gap}{name}{end}",
-    st.sampled_from(["", "", "", "\\", "#", " "]),
-    st.sampled_from([A, B, A[:-1], "", hashlib.sha256(b"a").hexdigest(), hashlib.sha256(b"a").hexdigest().upper()]),
-    st.sampled_from(["  ", " *", " ", "\t", "   ", ""]),
-    st.lists(PIECES, max_size=4).map("".join),
-    st.sampled_from(["\n", "\r\n", "\n", "\n\n", ""]),
+    lambda form, digest, name, end: form.format(digest=digest, name=name) + end,
+    st.sampled_from(
+        ["{digest}  {name}", "{digest} *{name}", "{digest} {name}", "SHA256 ({name}) = {digest}", "{digest}   {name}"]
+        * 4
+        + ["SHA256({name}) = {digest}", "{digest}\t{name}", "# {name}", "{digest}{name}", " {digest}  {name}"]
+        + ["\\{digest}  {name}", "\\SHA256 ({name}) = {digest}", "SHA256 ({name})={digest}", "{name}"]
+    ),
+    st.sampled_from([A, B, RIGHT, RIGHT.upper()] * 6 + [A[:-1], ""]),
+    NAMES,
+    st.sampled_from(["\n"] * 12 + ["\r\n", "\n\n", "\n\r\n", "\r\r\n", ""]),
 )
 
 
-@given(st.lists(LINES, min_size=1, max_size=4).map("".join))
-@example(f"SHA256 (a) = {A}\n")
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_what_is_accepted_sha256sum_accepts_with_the_same_names(text: str) -> None:
-    try:
-        manifest = parse(text.encode())
-    except SeedRefused:
-        return
+def verdicts_of_sha256sum(raw: bytes, names: Iterable[str]) -> dict[str, str]:
+    """What `sha256sum --strict -c` says of each file, where all of them hold the byte `a`."""
     with tempfile.TemporaryDirectory() as folder:
-        for entry in manifest.entries:
-            path = Path(folder, entry.path)
+        for name in names:
+            path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"a")
-        Path(folder, "SHA256SUMS").write_bytes(text.encode())
-        checked = subprocess.run(
-            ["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True, check=False
-        )
-    assert "improperly formatted" not in checked.stderr
-    told = (line.rpartition(": ") for line in checked.stdout.splitlines())
-    verdicts = {name.removeprefix("./"): verdict for name, _, verdict in told}
-    right = hashlib.sha256(b"a").hexdigest()
-    assert verdicts == {entry.path: "OK" if entry.sha256 == right else "FAILED" for entry in manifest.entries}
+        Path(folder, "SHA256SUMS").write_bytes(raw)
+        command = ["sha256sum", "--strict", "-c", "SHA256SUMS"]
+        checked = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert b"improperly formatted" not in checked.stderr
+    told = (line.rpartition(": ") for line in checked.stdout.decode().removesuffix("\n").split("\n"))
+    return {name.removeprefix("./"): verdict for name, _, verdict in told}
+
+
+def test_what_is_accepted_sha256sum_accepts_with_the_same_names() -> None:
+    accepted = set()
+
+    @given(st.lists(LINES, min_size=1, max_size=3).map("".join))
+    @settings(max_examples=1000, deadline=None, derandomize=True, database=None)
+    def compare(text: str) -> None:
+        try:
+            manifest = parse(text.encode())
+        except SeedRefused:
+            return
+        accepted.add(text)
+        expected = {entry.path: "OK" if entry.sha256 == RIGHT else "FAILED" for entry in manifest.entries}
+        assert verdicts_of_sha256sum(text.encode(), manifest.paths) == expected
+
+    compare()
+    assert len(accepted) > 80
