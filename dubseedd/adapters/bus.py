@@ -4,7 +4,7 @@ Faults of dbus-next 0.2.3 that would end a daemon that lives long are mended her
 
 - a full socket is taken for a lost connection: the writer's socket reports 0 bytes sent instead (`_PatientSocket`);
 - a bus that hangs up during authentication stops the event loop: the end of the stream is looked for (`_MendedBus`);
-- a call on a lost connection never returns: every call is raced against the loss and a time limit;
+- a call on a lost connection never returns: the loss ends every call, and so does a time limit;
 - descriptors and reply handlers leak: they are closed and dropped by us;
 - its own handlers tell callers tracebacks: they never see a call, every call is answered here.
 
@@ -47,6 +47,7 @@ CONNECT_LIMIT_SECONDS = 10.0
 CALL_LIMIT_SECONDS = 25.0
 DO_NOT_QUEUE = 4
 PRIMARY_OWNER = 1
+HUNG_UP = "the bus hung up"
 
 
 class BusGone(ConnectionError):
@@ -177,7 +178,7 @@ class _MendedBus(MessageBus):  # type: ignore[misc]  # the library is not typed
         line = b""
         while not line.endswith(b"\r\n"):
             if not (byte := await self._loop.sock_recv(self._sock, 1)):
-                raise EOFError("the bus hung up")
+                raise EOFError
             line += byte
         return line[:-2].decode()
 
@@ -206,7 +207,7 @@ class Connection:
         except TimeoutError:
             raise TimeoutError(f"the bus did not answer within {CONNECT_LIMIT_SECONDS:g} s") from None
         except (OSError, EOFError, AuthError, InvalidAddressError) as error:
-            raise BusGone(str(error)) from error
+            raise BusGone(str(error) or HUNG_UP) from error
 
     @property
     def unique_name(self) -> str:
@@ -251,7 +252,8 @@ class Connection:
         timeout_seconds: float = CALL_LIMIT_SECONDS,
     ) -> list[Any]:
         """Call a method; returns the body of the reply. Raises RemoteError, BusGone or TimeoutError."""
-        self._check()
+        if not self.is_open:
+            raise BusGone("the connection to the bus is lost")
         message = Message(
             destination=destination,
             path=path,
@@ -262,13 +264,12 @@ class Connection:
         )
         answer = self._keep(self._bus.call(message))
         try:
-            await asyncio.wait({answer, self._lost}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({answer}, timeout=timeout_seconds)
             if answer.done():
                 return self._read(answer)
         finally:
             answer.cancel()
             self._bus._method_return_handlers.pop(message.serial, None)
-        self._check()
         raise TimeoutError(f"{destination} did not answer {member} within {timeout_seconds:g} s")
 
     @staticmethod
@@ -375,10 +376,6 @@ class Connection:
 
     # Housekeeping
 
-    def _check(self) -> None:
-        if not self.is_open:
-            raise BusGone("the connection to the bus is lost")
-
     def _keep(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
@@ -425,7 +422,6 @@ def _look_at(future: "asyncio.Future[Any]") -> None:
 
 async def _connected(address: str | None) -> MessageBus:
     bus = _MendedBus(bus_address=address, bus_type=BusType.SYSTEM)
-    bus._disconnect_future.add_done_callback(_look_at)
     try:
         async with asyncio.timeout(CONNECT_LIMIT_SECONDS):
             await bus.connect()

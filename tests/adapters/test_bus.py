@@ -93,17 +93,16 @@ def bus(tmp_path: Path) -> Iterator[Machine]:
 
 
 @asynccontextmanager
-async def false_bus(tmp_path: Path, answer: bytes | None) -> AsyncIterator[str]:
-    """The address of something that is no bus: it says this and hangs up, or stays silent (None)."""
+async def false_bus(tmp_path: Path, answer: bytes, *, hangs_up: bool = True) -> AsyncIterator[str]:
+    """The address of something that is no bus: it says this and hangs up, or says nothing more."""
     meetings: list[asyncio.Task[None] | None] = []
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         meetings.append(asyncio.current_task())
         await reader.readline()
-        if answer is None:
+        writer.write(answer)
+        if not hangs_up:
             await reader.read()
-        else:
-            writer.write(answer)
         writer.close()
         await writer.wait_closed()
 
@@ -133,17 +132,18 @@ async def test_an_address_without_a_bus_is_a_bus_that_is_gone(address: str) -> N
 async def test_a_bus_that_hangs_up_while_we_connect_is_gone(tmp_path: Path, answer: bytes) -> None:
     """dbus-next reads the end of the stream for ever, and no time limit of the loop ends that."""
     async with false_bus(tmp_path, answer) as address:
-        with pytest.raises(BusGone):
+        with pytest.raises(BusGone, match=r"\w"):  # in words
             async with asyncio.timeout(LIMIT_SECONDS):
                 await Connection.open(address)
 
 
-@pytest.mark.parametrize("answer", [None, b"", b"OK 1234deadbeef\r\n"])
+@pytest.mark.parametrize("hangs_up", [True, False])
+@pytest.mark.parametrize("answer", [b"", b"OK 1234deadbeef\r\n"])
 async def test_a_connection_that_fails_leaves_no_descriptor(
-    tmp_path: Path, connect: Connect, answer: bytes | None
+    tmp_path: Path, connect: Connect, answer: bytes, hangs_up: bool
 ) -> None:
     before = sockets()
-    async with false_bus(tmp_path, answer) as address:
+    async with false_bus(tmp_path, answer, hangs_up=hangs_up) as address:
         for _ in range(3):
             with suppress(BusGone, TimeoutError):
                 async with asyncio.timeout(0.05):
@@ -207,7 +207,7 @@ async def test_a_call_that_waits_fails_as_soon_as_the_bus_is_killed(bus: Machine
     await client.close()
 
 
-async def test_closing_ends_what_is_still_being_answered(connect: Connect) -> None:
+async def test_closing_ends_what_is_still_being_answered(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     server, client = await connect(), await connect()
     started, ended = asyncio.Event(), asyncio.Event()
 
@@ -226,6 +226,7 @@ async def test_closing_ends_what_is_still_being_answered(connect: Connect) -> No
         await ended.wait()
         with pytest.raises(RemoteError, match="NoReply"):
             await call
+    assert not caplog.records
 
 
 async def test_what_was_emitted_before_closing_arrives(connect: Connect) -> None:

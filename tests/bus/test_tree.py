@@ -361,6 +361,14 @@ async def test_nothing_of_a_traceback_reaches_a_caller(
 # Without a bus
 
 
+async def test_who_is_detached_says_nothing(client: Client, tree: ObjectTree) -> None:
+    tree.detach()
+    tree.update(JOB, JOB_INTERFACE, {"State": "done"})
+    tree.signal(JOB, JOB_INTERFACE, "Completed", [True, "", ""])
+    tree.remove(JOB)
+    assert await client.heard() == []
+
+
 async def test_the_objects_outlive_the_bus(bus: Machine, tree: ObjectTree) -> None:
     """What changes while there is no bus is shown on the next one."""
     first = await Connection.open(bus.bus_address)
