@@ -13,13 +13,13 @@ Rules on the content of a file are given verified bytes, never the seed's.
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dubseedd.core.manifest import Manifest
+from dubseedd.core.manifest import SHOWN_CHARACTERS, Manifest
 from dubseedd.errors import SeedRefused
 from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
 
@@ -37,6 +37,9 @@ LITTER = (
     "System Volume Information",
     "$RECYCLE.BIN",
 )
+MAX_CONTENT_BYTES = 16 << 20
+"""A larger config.json or index is nobody's; reading it as JSON would take many times its size."""
+
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,254}")
 _EXT = frozenset({"ext3", "ext4"})
 
@@ -96,8 +99,9 @@ class Accepted:
 
 
 def shown(path: str) -> str:
-    """A name from a seed, fit for a sentence: whatever is not printable is escaped."""
-    return path if path.isprintable() and path else ascii(path)
+    """A name from a seed, fit for a sentence: what is not printable is escaped, the end of a very long one left out."""
+    start = path if len(path) <= SHOWN_CHARACTERS else f"{path[:SHOWN_CHARACTERS]}…"
+    return start if start.isprintable() and start else ascii(start)
 
 
 def is_litter(path: str) -> bool:
@@ -131,13 +135,13 @@ def accept(
     for entry in manifest.entries:
         _check_entry(entry.path, objects.get(entry.path), filesystem, device)
     for item in objects.values():
-        if item.kind not in (Kind.FILE, Kind.FOLDER) and not (is_litter(item.path) and item.kind is not Kind.SYMLINK):
+        if item.kind not in (Kind.FILE, Kind.FOLDER):
             raise _unsafe(item)
     passed_over = _check_unlisted(objects, manifest.paths)
     _check_config_listed(name, manifest.paths)
     _check_pickle(manifest.paths, policy)
     files = tuple(BundleFile(entry.path, objects[entry.path].size, entry.sha256) for entry in manifest.entries)
-    return Accepted(files, (*passed_over, *_code_notes(manifest.paths)), format_of(manifest.paths))
+    return Accepted(files, (*passed_over, *_code_note(manifest.paths)), format_of(manifest.paths))
 
 
 def _check_entry(path: str, item: Found | None, filesystem: str, device: str) -> None:
@@ -156,30 +160,42 @@ def _check_entry(path: str, item: Found | None, filesystem: str, device: str) ->
 
 
 def _unsafe(item: Found) -> SeedRefused:
+    advice = "replace it by the file that it points to" if item.kind is Kind.SYMLINK else "remove it from the bundle"
     return SeedRefused(
         ErrorName.UNSAFE_FILE,
-        f"{shown(item.path)} is a {item.kind}, only regular files are taken; replace it by the file it stands for",
+        f"{shown(item.path)} is a {item.kind}, only regular files are taken; {advice} and write SHA256SUMS anew",
         file=item.path,
     )
 
 
 def _check_unlisted(objects: Mapping[str, Found], listed: frozenset[str]) -> list[str]:
     """Notes on what is passed over; UnlistedFile for the first file that may not be."""
-    notes = []
+    litter, manifests = [], []
     for path, item in sorted(objects.items()):
         if item.kind is Kind.FOLDER or path in listed or path == MANIFEST or path in NEIGHBOURS:
             continue
         if is_litter(path):
-            notes.append(f"{shown(path)} is litter and is passed over")
+            litter.append(path)
         elif path.rpartition("/")[2] == MANIFEST:
-            notes.append(f"{shown(path)} is not listed and is passed over")
+            manifests.append(path)
         else:
             raise SeedRefused(
                 ErrorName.UNLISTED_FILE,
                 f"{shown(path)} is not listed in SHA256SUMS; remove it or write SHA256SUMS anew",
                 file=path,
             )
-    return notes
+    return [*_note(litter, "litter, passed over"), *_note(manifests, "not listed, passed over")]
+
+
+def _note(paths: Sequence[str], remark: str) -> tuple[str, ...]:
+    """One note for all files of a kind: a stick from macOS has a `._` beside each file."""
+    match paths:
+        case ():
+            return ()
+        case (path,):
+            return (f"{shown(path)} is {remark}",)
+        case (path, *others):
+            return (f"{shown(path)} and {len(others):,} more are {remark}",)
 
 
 def _check_config_listed(name: str, paths: frozenset[str]) -> None:
@@ -202,14 +218,14 @@ def _check_pickle(paths: frozenset[str], policy: Policy) -> None:
         )
 
 
-def _code_notes(paths: frozenset[str]) -> list[str]:
-    return [f"{shown(path)} is code" for path in sorted(paths) if path.lower().endswith(".py")]
+def _code_note(paths: frozenset[str]) -> tuple[str, ...]:
+    return _note(sorted(path for path in paths if path.lower().endswith(".py")), "code")
 
 
 def format_of(paths: Iterable[str]) -> Format:
     """What the weights are, by the endings of the files."""
-    endings = {path.lower().rpartition(".")[2] for path in paths}
-    match "safetensors" in endings, "gguf" in endings:
+    lowered = [path.lower() for path in paths]
+    match any(path.endswith(".safetensors") for path in lowered), any(path.endswith(".gguf") for path in lowered):
         case True, True:
             return Format.MIXED
         case True, False:
@@ -246,6 +262,8 @@ def check_index(path: str, raw: bytes, manifest: Manifest) -> None:
 
 
 def _object(path: str, raw: bytes) -> dict[str, Any]:
+    if len(raw) > MAX_CONTENT_BYTES:
+        raise _incomplete(path, f"is larger than {MAX_CONTENT_BYTES >> 20} MiB")
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from dubseedd import __version__
 from dubseedd.core.config import Config
@@ -20,6 +20,7 @@ from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.publishing import settle
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import Wish
+from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import NO_ERROR, CallRefused, Cancelled, Stopping
 from dubseedd.names import ErrorName, EventName, Field
 from dubseedd.service.board import Board
@@ -34,6 +35,8 @@ from dubseedd.service.status import State, overall, sentence
 from dubseedd.service.worker import in_thread
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 STAGING_LIFE_SECONDS = 30 * 86400
 HISTORY_MOST = 1000
@@ -90,7 +93,7 @@ class Conductor:
 
     async def start(self) -> None:
         """Finish what a crash cut short, look at the store and at every seed that is there; then follow events."""
-        for receipt in await in_thread(lambda: settle(self.store)):
+        for receipt in await self._in_store(lambda: settle(self.store)):
             self.board.tell(
                 EventName.BUNDLE_INSTALLED,
                 f"{receipt.name} is installed: its publication was cut short and is complete now",
@@ -130,12 +133,18 @@ class Conductor:
 
     async def _look_around(self) -> None:
         await self._keep_house()
-        await self.shelf.refresh()
+        with writing_store(self.store.path):
+            await self.shelf.refresh()
         self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
+
+    async def _in_store(self, work: Callable[[], T]) -> T:
+        """Blocking work on the store; the system's errors come as StoreTrouble."""
+        with writing_store(self.store.path):
+            return await in_thread(work)
 
     async def _keep_house(self) -> None:
         limit = time.time() - STAGING_LIFE_SECONDS
-        for note in await in_thread(lambda: list(self.store.expire_staging(limit))):
+        for note in await self._in_store(lambda: list(self.store.expire_staging(limit))):
             self.board.tell(EventName.BUNDLE_REMOVED, note)
 
     def _after_job(self, job: Job) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from dubseedd.core.bundle import (
+    MAX_CONTENT_BYTES,
     Accepted,
     Format,
     Found,
@@ -104,17 +105,29 @@ def test_a_listed_path_that_is_no_regular_file_is_unsafe(kind: Kind) -> None:
     refusal = refused(MODEL, there)
     assert refusal.error is ErrorName.UNSAFE_FILE
     assert refusal.file == "model.safetensors"
+    assert refusal.sentence.startswith(f"model.safetensors is a {kind}, only regular files are taken; re")
+    assert refusal.sentence.endswith("write SHA256SUMS anew")
 
 
+@pytest.mark.parametrize(
+    "path", ["extra", "sub/extra", ".Trash-1000/extra", "._extra", "SHA256SUMS.sig", "sub/SHA256SUMS"]
+)
 @pytest.mark.parametrize("kind", [Kind.SYMLINK, Kind.FIFO, Kind.SOCKET, Kind.DEVICE])
-def test_an_unlisted_special_file_is_unsafe_too(kind: Kind) -> None:
-    refusal = refused(MODEL, [*found(*MODEL), Found("extra", kind, 0)])
+def test_an_unlisted_special_file_is_unsafe_too_even_as_litter(kind: Kind, path: str) -> None:
+    refusal = refused(MODEL, [*found(*MODEL), Found(path, kind, 0)])
     assert refusal.error is ErrorName.UNSAFE_FILE
+    assert refusal.file == path
+
+
+def test_empty_folders_are_passed_over() -> None:
+    folders = [Found("empty", Kind.FOLDER, 0), Found("B3SUMS", Kind.FOLDER, 0)]
+    assert accepted(MODEL, [*found(*MODEL), *folders]).notes == ()
 
 
 def test_an_unlisted_file_is_refused_by_name() -> None:
     refusal = refused(MODEL, found(*MODEL, "notes.txt"))
     assert refusal.error is ErrorName.UNLISTED_FILE
+    assert refusal.file == "notes.txt"
     assert "notes.txt" in refusal.sentence
     assert "write SHA256SUMS anew" in refusal.sentence
 
@@ -131,11 +144,24 @@ def test_an_unlisted_file_is_refused_by_name() -> None:
         ".fseventsd/1",
         "System Volume Information/IndexerVolumeGuid",
         "$RECYCLE.BIN/x",
+        "sub/$RECYCLE.BIN/x/y",
     ],
 )
 def test_the_litter_of_other_systems_is_passed_over_with_a_note(path: str) -> None:
     assert is_litter(path)
-    assert any("litter" in note for note in accepted(MODEL, found(*MODEL, path)).notes)
+    assert accepted(MODEL, found(*MODEL, path)).notes == (f"{path} is litter, passed over",)
+
+
+@pytest.mark.parametrize(
+    "path", ["_x", ".ds_store", "THUMBS.DB", "x.DS_Store", "RECYCLE.BIN", "Trash/x", "system volume information"]
+)
+def test_what_only_looks_like_litter_is_unlisted(path: str) -> None:
+    assert refused(MODEL, found(*MODEL, path)).error is ErrorName.UNLISTED_FILE
+
+
+def test_much_litter_makes_one_note() -> None:
+    litter = [f"._{number:04}" for number in range(1200)]
+    assert accepted(MODEL, found(*MODEL, *litter)).notes == ("._0000 and 1,199 more are litter, passed over",)
 
 
 def test_litter_that_is_listed_is_an_entry_like_any_other() -> None:
@@ -151,15 +177,16 @@ def test_the_neighbours_of_the_manifest_may_stay_unlisted(path: str) -> None:
 
 
 def test_an_unlisted_manifest_in_a_sub_folder_is_passed_over_with_a_note() -> None:
-    assert accepted(MODEL, found(*MODEL, "sub/SHA256SUMS")).notes == (
-        "sub/SHA256SUMS is not listed and is passed over",
-    )
+    assert accepted(MODEL, found(*MODEL, "sub/SHA256SUMS")).notes == ("sub/SHA256SUMS is not listed, passed over",)
 
 
 def test_without_config_json_a_model_is_incomplete() -> None:
     refusal = refused(["model.safetensors"], found("model.safetensors"))
     assert refusal.error is ErrorName.MODEL_INCOMPLETE
     assert refusal.file == "config.json"
+    assert refusal.sentence == ("tiny lists no config.json; copy the whole model directory and write SHA256SUMS anew")
+    assert refused(["gguf"], found("gguf")).error is ErrorName.MODEL_INCOMPLETE
+    assert refused(["a.gguf", "b.safetensors"], found("a.gguf", "b.safetensors")).error is ErrorName.MODEL_INCOMPLETE
 
 
 def test_a_bundle_of_gguf_files_may_do_without_config_json() -> None:
@@ -176,6 +203,8 @@ def test_pickled_weights_are_refused_unless_allowed(path: str) -> None:
 
 def test_code_is_noted() -> None:
     assert accepted([*MODEL, "modeling.py"], found(*MODEL, "modeling.py")).notes == ("modeling.py is code",)
+    both = [*MODEL, "modeling.py", "a/B.PY"]
+    assert accepted(both, found(*both)).notes == ("a/B.PY and 1 more are code",)
 
 
 def test_the_first_error_that_applies_is_the_one_that_is_named() -> None:
@@ -187,11 +216,30 @@ def test_the_first_error_that_applies_is_the_one_that_is_named() -> None:
     assert refused([*MODEL, "a.pkl"], there).error is ErrorName.UNLISTED_FILE
 
 
-@pytest.mark.parametrize("raw", [b"", b"[]", b"1", b"{", b"\xff", b"[" * 100_000])
-def test_a_config_that_is_no_json_object_is_incomplete(raw: bytes) -> None:
+HUGE = b"{" + b" " * MAX_CONTENT_BYTES + b"}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "is no JSON"),
+        (b"{", "is no JSON"),
+        (b"\xff", "is no JSON"),
+        (b"[" * 100_000, "is no JSON"),
+        (b'{"a": ' * 100_000, "is no JSON"),
+        (b'{"a": ' + b"9" * 10_000 + b"}", "is no JSON"),
+        (b"[]", "is no JSON object"),
+        (b"1", "is no JSON object"),
+        (HUGE, "is larger than 16 MiB"),
+    ],
+    ids=lambda value: value[:9] if isinstance(value, bytes) else value,
+)
+def test_a_config_that_is_no_json_object_is_incomplete(raw: bytes, reason: str) -> None:
     with pytest.raises(SeedRefused) as refusal:
         check_config(raw)
     assert refusal.value.error is ErrorName.MODEL_INCOMPLETE
+    assert refusal.value.sentence.startswith(f"config.json {reason}")
+    assert refusal.value.sentence.endswith("copy the model from its source anew")
 
 
 def test_an_auto_map_is_noted() -> None:
@@ -239,4 +287,12 @@ def test_the_format_follows_from_the_endings(paths: list[str], expected: Format)
 
 def test_names_are_shown_fit_for_a_terminal() -> None:
     assert shown("plain é.txt") == "plain é.txt"
-    assert shown("a\x1b[2Jb\n\udcff").isprintable()
+    assert shown("a\x1b[2Jb\n\udcff\u202e").isprintable()
+    assert len(shown("x" * 5000)) < 300
+
+
+def test_a_shard_with_a_name_of_megabytes_makes_no_sentence_of_megabytes() -> None:
+    raw = b'{"weight_map": {"t": "' + b"x" * (1 << 20) + b'"}}'
+    with pytest.raises(SeedRefused, match="not in SHA256SUMS") as refusal:
+        check_index("model.safetensors.index.json", raw, manifest("config.json"))
+    assert len(refusal.value.sentence) < 1000
