@@ -15,10 +15,17 @@ def load(explicit: str | None = None, *, file: str = CONFIG_FILE, folder: str = 
     """
     if explicit is not None:
         return build([(explicit, _read(explicit))])
-    paths = [file] if os.path.exists(file) else []
-    if os.path.isdir(folder):
-        paths += [f"{folder}/{name}" for name in sorted(os.listdir(folder)) if name.endswith(".toml")]
-    return build([(path, _read(path)) for path in paths])
+    paths = [file] if os.path.lexists(file) else []
+    return build([(path, _read(path)) for path in (*paths, *_drop_ins(folder))])
+
+
+def _drop_ins(folder: str) -> list[str]:
+    try:
+        return [f"{folder}/{name}" for name in sorted(os.listdir(folder)) if name.endswith(".toml")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be read ({error.strerror}); it takes a folder of *.toml files") from error
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -29,5 +36,5 @@ def _read(path: str) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); create it or name another: --config FILE"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: is not TOML: {error}; mend that line") from error

@@ -47,7 +47,9 @@ class Staging:
         self.tree = make_folder(self.folder, TREE, mode=FOLDER_MODE)
         os.utime(self.folder)
         self.records = {record.path: record for record in read_records(self.folder) if self._holds(record)}
-        self._log = os.open(RECORDS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600, dir_fd=self.folder)
+        self._log = os.open(RECORDS, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600, dir_fd=self.folder)
+        if (size := os.fstat(self._log).st_size) and os.pread(self._log, 1, size - 1) != b"\n":
+            write_all(self._log, b"\n")  # a power cut has torn the last line: the next one stands alone
 
     def __enter__(self) -> Self:
         return self
