@@ -189,13 +189,11 @@ def _check_unlisted(objects: Mapping[str, Found], listed: frozenset[str]) -> lis
 
 def _note(paths: Sequence[str], remark: str) -> tuple[str, ...]:
     """One note for all files of a kind: a stick from macOS has a `._` beside each file."""
-    match paths:
-        case ():
-            return ()
-        case (path,):
-            return (f"{shown(path)} is {remark}",)
-        case (path, *others):
-            return (f"{shown(path)} and {len(others):,} more are {remark}",)
+    if not paths:
+        return ()
+    first, *others = paths
+    told = f"{shown(first)} and {len(others):,} more are" if others else f"{shown(first)} is"
+    return (f"{told} {remark}",)
 
 
 def _check_config_listed(name: str, paths: frozenset[str]) -> None:

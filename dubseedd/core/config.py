@@ -108,7 +108,7 @@ def _size(value: Any) -> int:
 
 
 def _interval(value: Any) -> int:
-    if value in ("0", 0) and not isinstance(value, bool):
+    if value == "0" or (type(value) is int and value == 0):
         return 0
     match = re.fullmatch(r"(\d+) ?([smhdw])", value) if isinstance(value, str) else None
     if not match:
@@ -138,12 +138,14 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _folder(value: Any) -> str:
-    if not isinstance(value, str) or any(part in ("", ".", "..") for part in value.split("/")):
+    path: str = _PRINTABLE(value)
+    if any(part in ("", ".", "..") for part in path.split("/")):
         raise ValueError
-    return value
+    return path
 
 
-_ABSOLUTE = _matching(r"/[^\0\n]*")
+_PRINTABLE = _matching(r"[^\x00-\x1f\x7f]+")
+_ABSOLUTE = _matching(r"/[^\x00-\x1f\x7f]*")
 
 OPTIONS = (
     Option(
@@ -184,7 +186,7 @@ def build(documents: Sequence[tuple[str, Mapping[str, Any]]]) -> Config:
     for file, document in documents:
         for table, content in document.items():
             if table not in _TABLES:
-                raise ConfigError(f"{file}: unknown table [{table}]; {_known(table, _TABLES)}")
+                raise ConfigError(f"{file}: unknown table {table!r}; {_known(table, _TABLES)}")
             if not isinstance(content, Mapping):
                 raise ConfigError(f"{file}: {table} has to be a table: [{table}]")
             for key, value in content.items():

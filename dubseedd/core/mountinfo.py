@@ -6,6 +6,7 @@ Source: proc_pid_mountinfo(5).
 import re
 from dataclasses import dataclass
 
+from dubseedd.core.bundle import shown
 from dubseedd.core.device import Number
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
@@ -27,8 +28,8 @@ class MountLine:
 
 
 def parse(text: str) -> tuple[MountLine, ...]:
-    """Every line of /proc/self/mountinfo."""
-    return tuple(_line(line) for line in text.splitlines() if line)
+    """Every line of /proc/self/mountinfo. Lines end in LF alone: other line ends may stand in anybody's mount point."""
+    return tuple(_line(line) for line in text.split("\n") if line)
 
 
 def _line(line: str) -> MountLine:
@@ -59,16 +60,17 @@ def prove(
     system. Returns notes on what somebody else's mount lacks; raises StoreTrouble (UnsafeMount).
     """
     proven = line.number == st_dev == number if btrfs_devices is None else btrfs_devices == {number}
+    point = shown(line.mount_point)
     if not proven:
         raise StoreTrouble(
             ErrorName.UNSAFE_MOUNT,
-            f"{line.mount_point} is not the device {number[0]}:{number[1]} that was plugged in; plug the seed in again",
+            f"{point} is not the device {number[0]}:{number[1]} that was plugged in; plug the seed in again",
         )
     missing = [option for option in REQUIRED if option not in line.options]
     if missing and ours:
         raise StoreTrouble(
             ErrorName.UNSAFE_MOUNT,
-            f"{line.mount_point} is mounted without {', '.join(missing)}; remove the seed from /etc/fstab or from what "
+            f"{point} is mounted without {', '.join(missing)}; remove the seed from /etc/fstab or from what "
             "else mounts it, and plug it in again",
         )
     return (f"mounted without {', '.join(missing)}",) if missing else ()

@@ -25,6 +25,20 @@ def test_every_field_that_is_used_is_read() -> None:
     assert (second.number, second.filesystem) == ((0, 40), "btrfs")
 
 
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\r", "\x1c", "\x85", "\u2028"])
+def test_a_mount_point_with_another_line_end_in_it_hides_no_mount(end: str) -> None:
+    anybodys = f"38 35 0:50 / /home/user/a{end}b rw,nosuid,nodev - fuse.x x rw\n"
+    assert [found.id for found in parse(anybodys + TEXT)] == [38, 36, 37]
+
+
+def test_a_mount_point_is_shown_fit_for_a_journal() -> None:
+    (strange,) = parse("36 35 8:17 / /media/a\\012b\x1b[2J rw - ext4 /dev/sdb1 rw\n")
+    for number in (SDB1, (8, 18)):
+        with pytest.raises(StoreTrouble) as trouble:
+            prove(strange, ours=True, number=number, st_dev=number, btrfs_devices=None)
+        assert trouble.value.sentence.isprintable()
+
+
 def test_the_running_kernels_own_lines_are_read() -> None:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
         assert any(found.mount_point == "/" for found in parse(stream.read()))
@@ -40,7 +54,7 @@ def test_our_mount_without_an_option_is_unsafe(missing: str) -> None:
     with pytest.raises(StoreTrouble) as trouble:
         prove(line(options), ours=True, number=SDB1, st_dev=SDB1, btrfs_devices=None)
     assert trouble.value.error is ErrorName.UNSAFE_MOUNT
-    assert missing in trouble.value.sentence
+    assert trouble.value.sentence.startswith(f"/media/x is mounted without {missing}; remove the seed from /etc/fstab")
 
 
 def test_somebody_elses_mount_without_options_is_noted() -> None:
@@ -54,7 +68,7 @@ def test_somebody_elses_mount_without_options_is_noted() -> None:
 def test_another_device_is_unsafe_whoever_mounted_it(
     number: tuple[int, int], st_dev: tuple[int, int], ours: bool
 ) -> None:
-    with pytest.raises(StoreTrouble, match="is not the device"):
+    with pytest.raises(StoreTrouble, match=r"/media/x is not the device .* plug the seed in again"):
         prove(line(), ours=ours, number=number, st_dev=st_dev, btrfs_devices=None)
 
 
