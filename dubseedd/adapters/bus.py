@@ -1,12 +1,8 @@
 """The bus: a seam over dbus-next at the level of messages.
 
-Faults of dbus-next 0.2.3 that would end a daemon that lives long are mended here, each at one place:
-
-- a full socket is taken for a lost connection: the writer's socket reports 0 bytes sent instead (`_PatientSocket`);
-- a bus that hangs up during authentication stops the event loop: the end of the stream is looked for (`_MendedBus`);
-- a call on a lost connection never returns: the loss ends every call, and so does a time limit;
-- descriptors and reply handlers leak: they are closed and dropped by us;
-- its own handlers tell callers tracebacks: they never see a call, every call is answered here.
+What `mended` does not cure of dbus-next is kept away from. A call on a lost connection would never return: the loss ends
+every call, and so does a time limit. Handlers of replies that never come would pile up: they are dropped. Its own
+handlers would tell callers tracebacks: they never see a call, every one is answered here.
 
 Values cross as plain Python: variants in what arrives are unwrapped, structs are lists. Text that D-Bus does not know
 (NUL, names that are no UTF-8) leaves with ? in its place: the bus would disconnect us for it.
@@ -14,15 +10,14 @@ Values cross as plain Python: variants in what arrives are unwrapped, structs ar
 
 import asyncio
 import logging
-import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dbus_next import AuthError, BusType, InvalidAddressError, Message, MessageFlag, MessageType, Variant
-from dbus_next.aio import MessageBus
+from dbus_next import AuthError, InvalidAddressError, Message, MessageFlag, MessageType, Variant
 
+from dubseedd.adapters.mended import CONNECT_LIMIT_SECONDS, MendedBus, connected, release
 from dubseedd.names import ErrorName
 
 __all__ = [
@@ -43,7 +38,6 @@ log = logging.getLogger(__name__)
 
 DBUS = "org.freedesktop.DBus"
 DBUS_PATH = "/org/freedesktop/DBus"
-CONNECT_LIMIT_SECONDS = 10.0
 CALL_LIMIT_SECONDS = 25.0
 DO_NOT_QUEUE = 4
 PRIMARY_OWNER = 1
@@ -148,41 +142,6 @@ class Match:
         )
 
 
-class _PatientSocket:
-    """A socket whose full buffer is 0 bytes sent: the writer then waits until it is writable again."""
-
-    def __init__(self, inner: socket.socket) -> None:
-        self._inner = inner
-
-    def send(self, data: bytes) -> int:
-        try:
-            return self._inner.send(data)
-        except (BlockingIOError, InterruptedError):
-            return 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-class _MendedBus(MessageBus):  # type: ignore[misc]  # the library is not typed
-    """A MessageBus that can fail to connect: it leaves no socket behind and notices that the bus hangs up."""
-
-    def _setup_socket(self) -> None:
-        try:
-            super()._setup_socket()
-        except BaseException:
-            _close_sockets(self)
-            raise
-
-    async def _auth_readline(self) -> str:
-        line = b""
-        while not line.endswith(b"\r\n"):
-            if not (byte := await self._loop.sock_recv(self._sock, 1)):
-                raise EOFError
-            line += byte
-        return line[:-2].decode()
-
-
 async def _nothing_here(call: IncomingCall) -> Reply:
     raise CallFailed(f"{DBUS}.Error.UnknownObject", f"no object {call.path}")
 
@@ -190,12 +149,11 @@ async def _nothing_here(call: IncomingCall) -> Reply:
 class Connection:
     """One connection to a bus, from `open` until it is lost or closed."""
 
-    def __init__(self, bus: MessageBus) -> None:
+    def __init__(self, bus: MendedBus) -> None:
         self._bus = bus
         self._subscriptions: dict[object, tuple[Match, SignalHandler]] = {}
         self._handler: CallHandler = _nothing_here
         self._tasks: set[asyncio.Task[Any]] = set()
-        bus._writer.sock = _PatientSocket(bus._writer.sock)
         bus.add_message_handler(self._receive)
         self._lost = asyncio.ensure_future(self._watch())
 
@@ -203,7 +161,7 @@ class Connection:
     async def open(cls, address: str | None = None) -> Self:
         """Connect to the bus at an address, by default to the system bus. Raises BusGone or TimeoutError."""
         try:
-            return cls(await _connected(address))
+            return cls(await connected(address))
         except TimeoutError:
             raise TimeoutError(f"the bus did not answer within {CONNECT_LIMIT_SECONDS:g} s") from None
         except (OSError, EOFError, AuthError, InvalidAddressError) as error:
@@ -236,7 +194,7 @@ class Connection:
         finally:
             for task in list(self._tasks):
                 task.cancel()
-            _release(self._bus)
+            release(self._bus)
 
     # Calling
 
@@ -418,28 +376,3 @@ def _look_at(future: "asyncio.Future[Any]") -> None:
     """Take note of an outcome, so that asyncio does not report it as forgotten."""
     if not future.cancelled():
         future.exception()
-
-
-async def _connected(address: str | None) -> MessageBus:
-    bus = _MendedBus(bus_address=address, bus_type=BusType.SYSTEM)
-    try:
-        async with asyncio.timeout(CONNECT_LIMIT_SECONDS):
-            await bus.connect()
-    except BaseException:
-        _release(bus)
-        raise
-    return bus
-
-
-def _release(bus: MessageBus) -> None:
-    """Close the sockets; the loop forgets them first, for their descriptors are soon somebody else's."""
-    loop = asyncio.get_running_loop()
-    loop.remove_reader(bus._fd)
-    loop.remove_writer(bus._fd)
-    _close_sockets(bus)
-
-
-def _close_sockets(bus: MessageBus) -> None:
-    for name in ("_stream", "_sock"):
-        with suppress(Exception):
-            getattr(bus, name).close()
