@@ -1,7 +1,7 @@
 """The bus: a seam over dbus-next at the level of messages.
 
-What `mended` does not cure of dbus-next is kept away from. A call on a lost connection would never return: the loss ends
-every call, and so does a time limit. Handlers of replies that never come would pile up: they are dropped. Its own
+What `mended` does not cure of dbus-next is kept away from. A call on a lost connection would never return: the loss
+ends every call, and so does a time limit. Handlers of replies that never come would pile up: they are dropped. Its own
 handlers would tell callers tracebacks: they never see a call, every one is answered here.
 
 Values cross as plain Python: variants in what arrives are unwrapped, structs are lists. Text that D-Bus does not know

@@ -12,7 +12,7 @@ from typing import Any
 
 from dubseedd.cli import show
 from dubseedd.cli.exits import DONE, FAILED
-from dubseedd.core.bundle import Policy
+from dubseedd.core.bundle import Policy, shown
 from dubseedd.core.config import Config
 from dubseedd.core.events import Event
 from dubseedd.core.progress import Meter
@@ -94,7 +94,7 @@ def _sync_one(
         result |= {"outcome": outcome}
     except Failure as failure:
         refused = EventName.BUNDLE_REFUSED if offer.refusal else EventName.JOB_FAILED
-        tell(refused, f"{offer.name}: {failure.sentence}", error=failure.error.full, file=failure.file)
+        tell(refused, f"{shown(offer.name)}: {failure.sentence}", error=failure.error.full, file=failure.file)
         result |= {"outcome": "refused" if offer.refusal else "failed", "error": failure.error.full}
         result |= {"message": failure.sentence}
     planned = meter.bytes_total if result["outcome"] == "planned" else meter.bytes_done
@@ -111,7 +111,7 @@ _OUTCOMES: dict[Readiness, tuple[str, EventName | None]] = {
 
 def _line(result: dict[str, Any]) -> str:
     if result["error"]:
-        return f"{result['name']} is {result['outcome']}: {result['message']}"
+        return f"{shown(result['name'])} is {result['outcome']}: {result['message']}"
     skipped = f", {show.size(result['bytes_skipped'])} were there already" if result["bytes_skipped"] else ""
     verb = "to copy" if result["outcome"] == "planned" else "copied"
     return f"{result['name']} is {result['outcome']}: {show.size(result['bytes_done'])} {verb}{skipped}"

@@ -20,7 +20,7 @@ from dubseedd.engine.durable import write_file
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.staging import FOLDER_MODE
 from dubseedd.engine.store import Store
-from dubseedd.errors import Failure
+from dubseedd.errors import Failure, SeedRefused
 from dubseedd.names import MANIFEST, NEIGHBOURS
 
 
@@ -47,6 +47,8 @@ def examine(store: Store, name: str, offered: Manifest, pump: Pump, meter: Meter
     try:
         with tree.opened_folder(store.root, name) as folder:
             return _examine_folder(folder, path, name, offered, pump, meter)
+    except SeedRefused as refusal:
+        return Foreign(f"{path} is nobody's model: {refusal.sentence}", replaceable=False)
     except NotADirectoryError:
         return Foreign(f"{path} is no folder and not ours; move it away and sync again", replaceable=False)
     except OSError as error:

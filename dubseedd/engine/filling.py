@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dubseedd.core.bundle import BundleFile, check_config, check_index, content_checks, shown
+from dubseedd.core.bundle import MAX_CONTENT_BYTES, BundleFile, check_config, check_index, content_checks, shown
 from dubseedd.core.config import Config
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Step
@@ -24,9 +24,6 @@ from dubseedd.engine.store import Store
 from dubseedd.engine.trouble import reading_seed, writing_store
 from dubseedd.errors import SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName
-
-SMALL_LIMIT_BYTES = 64 << 20
-"""Files that rules look into are read whole; a larger one is none of them."""
 
 
 @dataclass(slots=True)
@@ -176,7 +173,7 @@ class Filling:
     def _look_into(self, file: BundleFile) -> None:
         """Judge the content of a file that is staged, so that its bytes are verified."""
         with writing_store(file.path):
-            raw = tree.read_small(self._staging.tree, file.path, SMALL_LIMIT_BYTES)
+            raw = tree.read_small(self._staging.tree, file.path, MAX_CONTENT_BYTES)
         if file.path == "config.json":
             for note in check_config(raw):
                 self._tools.note(f"{self._bundle.name}: {note}")

@@ -29,7 +29,7 @@ class History:
         """Write an event down, so that it stays; progress is not history."""
         if event.name is EventName.JOB_PROGRESS:
             return
-        line = json.dumps(event.as_record(), ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(event.as_record(), ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         with opened(FILE, flags, at=self._folder) as descriptor:
             size = os.fstat(descriptor).st_size

@@ -104,11 +104,21 @@ def walk(root: int) -> Iterator[tuple[str, os.stat_result]]:
                             ErrorName.UNLISTED_FILE,
                             f"the bundle holds more than {MAX_OBJECTS:,} objects; remove what does not belong to it",
                         )
-                    if stat.S_ISDIR(status.st_mode) and path.count("/") < MAX_DEPTH:
+                    if stat.S_ISDIR(status.st_mode):
+                        _check_depth(path)
                         pending.append(path)
                     yield path, status
         finally:
             os.close(descriptor)
+
+
+def _check_depth(path: str) -> None:
+    if path.count("/") >= MAX_DEPTH:
+        raise SeedRefused(
+            ErrorName.UNLISTED_FILE,
+            f"{shown(path.split('/', maxsplit=1)[0])} holds folders deeper than {MAX_DEPTH}; remove what is no part of it",
+            file=path,
+        )
 
 
 def listing(root: int) -> tuple[Found, ...]:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
+from dubseedd.core.bundle import shown
 from dubseedd.core.config import Automatic, Config
 from dubseedd.core.device import BlockDevice, BlockEvent, Change, Number, Plugs
 from dubseedd.core.lifecycle import SeedState
@@ -189,11 +190,12 @@ class Seeds:
             Field.BUNDLE: offer.name,
             Field.MANIFEST: offer.manifest_sha256,
         }
+        name = shown(offer.name)
         if offer.refusal:
             extra = {Field.ERROR: offer.refusal.error.full, Field.FILE: offer.refusal.file}
             self._board.tell(
                 EventName.BUNDLE_REFUSED,
-                f"{offer.name} is refused: {offer.refusal.sentence}",
+                f"{name} is refused: {offer.refusal.sentence}",
                 {**fields, **extra},
             )
             return
@@ -202,11 +204,11 @@ class Seeds:
         verdict = seed.verdicts[offer.name]
         self._board.tell(
             EventName.BUNDLE_FOUND,
-            f"{offer.name}, {offer.size:,} bytes, is {verdict}{notes}",
+            f"{name}, {offer.size:,} bytes, is {verdict}{notes}",
             {**fields, **size},
         )
         if verdict == "current":
-            self._board.tell(EventName.BUNDLE_CURRENT, f"{offer.name} is current, nothing to do", fields)
+            self._board.tell(EventName.BUNDLE_CURRENT, f"{name} is current, nothing to do", fields)
 
     async def judge(self, seed: Seed) -> None:
         """Compare what a seed offers with the store, as it is now."""

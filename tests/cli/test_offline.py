@@ -89,6 +89,16 @@ def test_one_bundle_by_name(seed: Path, store: Path, ctl: Run) -> None:
     assert sorted(os.listdir(store)) == [".dubseed", "b"]
 
 
+def test_a_name_that_is_no_text_stops_no_other_bundle(seed: Path, store: Path, ctl: Run) -> None:
+    write_bundle(seed / "models/good", FILES)
+    os.mkdir(os.fsencode(seed / "models") + b"/a\xff\x1bb")
+    done = ctl("sync", "--from", str(seed))
+    assert done.returncode == 1
+    assert "is no name for a bundle" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert contents(store / "good") == published(FILES)
+
+
 def test_a_bundle_or_a_seed_that_is_not_there_is_one_sentence(seed: Path, store: Path, ctl: Run) -> None:
     (seed / "models").mkdir(parents=True)
     for where, what in ((str(seed), "does not have a bundle x"), (f"{seed}/absent", "cannot be opened")):
