@@ -116,7 +116,7 @@ def _check_depth(path: str) -> None:
     if path.count("/") >= MAX_DEPTH:
         raise SeedRefused(
             ErrorName.UNLISTED_FILE,
-            f"{shown(path.split('/', maxsplit=1)[0])} holds folders deeper than {MAX_DEPTH}; remove what is no part of it",
+            f"{shown(path.split('/', maxsplit=1)[0])} has folders deeper than {MAX_DEPTH}; remove them",
             file=path,
         )
 

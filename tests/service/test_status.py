@@ -1,0 +1,66 @@
+"""The one sentence that a person is told."""
+
+import pytest
+
+from dubseedd.core.device import BlockDevice
+from dubseedd.core.lifecycle import JobKind, JobState
+from dubseedd.engine.syncing import Wish
+from dubseedd.service.job import Job
+from dubseedd.service.seed import Seed
+from dubseedd.service.status import State, overall, sentence
+
+STICK = BlockDevice("/dev/sdb1", (8, 17), 12, "filesystem", "DUB-SEED", "u-1", "ext4", 1, ready=True)
+
+
+def job(state: JobState, error: tuple[str, str] = ("", "")) -> Job:
+    return Job(1, JobKind.SYNC, Wish("tiny"), state=state, error=error)
+
+
+def said(jobs: list[Job], seeds: list[Seed], last: Job | None = None, installed: int = 1) -> str:
+    return sentence(overall(jobs, last), jobs, seeds, last, installed)
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ([], State.IDLE),
+        ([JobState.DONE], State.IDLE),
+        ([JobState.QUEUED], State.WORKING),
+        ([JobState.COPYING, JobState.INTERRUPTED], State.WORKING),
+        ([JobState.WAITING], State.WAITING),
+        ([JobState.INTERRUPTED, JobState.DONE], State.WAITING),
+    ],
+)
+async def test_working_beats_waiting_beats_the_rest(states: list[JobState], expected: State) -> None:
+    assert overall([job(state) for state in states], None) is expected
+
+
+async def test_the_last_job_decides_between_idle_and_failed() -> None:
+    assert overall([], job(JobState.FAILED)) is State.FAILED
+    assert overall([], job(JobState.DONE)) is State.IDLE
+
+
+async def test_nothing_plugged_in_waits_for_a_stick() -> None:
+    assert said([], []) == "1 bundle installed, waiting for a stick"
+    assert said([], [], installed=0) == "no bundles installed, waiting for a stick"
+
+
+async def test_a_stick_that_is_done_may_be_pulled_out() -> None:
+    assert said([], [Seed("s", STICK)]) == "1 bundle installed, nothing to do; the stick may be pulled out"
+
+
+async def test_a_stick_that_somebody_else_has_mounted_is_theirs_to_unmount() -> None:
+    seed = Seed("s", STICK, mount_points=("/media/alice/DUB-SEED",))
+    told = said([], [seed])
+    assert "mounted at /media/alice/DUB-SEED by somebody else: unmount it there first" in told
+
+
+async def test_a_failure_is_told_with_its_sentence() -> None:
+    last = job(JobState.FAILED, ("name", "because"))
+    assert said([], [], last) == "tiny failed: because"
+
+
+async def test_running_work_says_how_far_it_is() -> None:
+    running = job(JobState.COPYING)
+    running.percent = 43
+    assert said([running, job(JobState.QUEUED)], []) == "copying tiny: file 0 of 0, 43 %; 1 more to do"
