@@ -27,7 +27,7 @@ def test_every_field_that_is_used_is_read() -> None:
 
 @pytest.mark.parametrize("end", ["\x0b", "\x0c", "\r", "\x1c", "\x85", "\u2028"])
 def test_a_mount_point_with_another_line_end_in_it_hides_no_mount(end: str) -> None:
-    anybodys = f"38 35 0:50 / /home/user/a{end}b rw,nosuid,nodev - fuse.x x rw\n"
+    anybodys = f"38 35 0:50 / /mnt/user/a{end}b rw,nosuid,nodev - fuse.x x rw\n"
     assert [found.id for found in parse(anybodys + TEXT)] == [38, 36, 37]
 
 
