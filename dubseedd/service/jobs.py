@@ -101,6 +101,7 @@ class Jobs:
         self._name_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._publishing = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
+        self._stopping = False
         self.all: dict[int, Job] = {}
         self.last_ended: Job | None = None
 
@@ -127,7 +128,10 @@ class Jobs:
     def resume(self, seed: Seed) -> None:
         """Let interrupted jobs go on whose bundle this seed has, in the very same version."""
         for job in list(self.all.values()):
-            if job.state is JobState.INTERRUPTED and seed.offers_same(job.bundle, job.wish.manifest_sha256):
+            left = job.seed is seed  # it was cut short there a moment ago: that plug is on its way out
+            if left or self._stopping or job.state is not JobState.INTERRUPTED:
+                continue
+            if seed.offers_same(job.bundle, job.wish.manifest_sha256):
                 if any(other.bundle == job.bundle for other in self.unfinished(seed)):
                     continue
                 job.begin(seed)
@@ -161,6 +165,7 @@ class Jobs:
 
     async def stop(self, reason: Failure) -> None:
         """Stop every job and wait for its task; threads that are stuck are left behind."""
+        self._stopping = True
         for job in self.all.values():
             job.halt.ask(reason)
         await asyncio.gather(*(job.task for job in self.all.values() if job.task), return_exceptions=True)

@@ -60,10 +60,13 @@ class Mounting:
             if seed.root is not None:
                 os.close(seed.root)
                 seed.root = None
-            if seed.our_mount and (seed.gone.is_set() or config.sync.after is not AfterSync.KEEP):
-                await self._unmount(seed)
-            if config.sync.after is AfterSync.POWER_OFF and not seed.gone.is_set() and seed.safe_to_remove:
-                await self._disks.power_off(seed.device)
+            try:
+                if seed.our_mount and (seed.gone.is_set() or config.sync.after is not AfterSync.KEEP):
+                    await self._unmount(seed)
+                if config.sync.after is AfterSync.POWER_OFF and not seed.gone.is_set() and seed.safe_to_remove:
+                    await self._disks.power_off(seed.device)
+            except StoreTrouble as trouble:
+                seed.error = trouble.pair
         self.announce(seed)
 
     async def _root(self, seed: Seed) -> int:

@@ -275,15 +275,16 @@ class Seeds:
 
     def settle(self, seed: Seed) -> None:
         """Let a seed's state follow from its jobs."""
-        if seed.gone.is_set() or (seed.state is SeedState.FAILED and not seed.offers):
+        looked_at = seed.looked_at.is_set() and seed.state is not SeedState.MOUNTING
+        if seed.gone.is_set() or not looked_at or (seed.state is SeedState.FAILED and not seed.offers):
             return
         if self._jobs.unfinished(seed):
             self._enter(seed, SeedState.WORKING)
             return
-        failed = [job.failure for job in self._jobs.all.values() if job.seed is seed and job.failure]
-        last = failed[-1] if failed else None
-        if isinstance(last, SeedRefused | StoreTrouble):
-            seed.enter(SeedState.FAILED, last)
+        latest = {job.bundle: job for job in self._jobs.all.values() if job.seed is seed}
+        failures = [job.failure for job in latest.values() if isinstance(job.failure, SeedRefused | StoreTrouble)]
+        if failures:
+            seed.enter(SeedState.FAILED, failures[-1])
             self._board.changed(seed)
         else:
             self._enter(seed, SeedState.DONE)

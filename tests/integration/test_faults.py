@@ -40,6 +40,7 @@ async def test_sigterm_mid_copy_stops_in_time_and_the_next_start_goes_on(
     assert not (process.store / "tiny").exists()
     assert process.told("job-interrupted")
     assert process.told("stopped")
+    assert not process.told("job-resumed")
     assert not succeeds("findmnt", "--source", stick.node)
     daemon()
     job = await client.until_job("tiny", "done")
