@@ -38,9 +38,9 @@ async def test_sigterm_mid_copy_stops_in_time_and_the_next_start_goes_on(
     await client.until_job("tiny", "copying", progress=9_000_000)
     assert process.terminate(5.0) == 0
     assert not (process.store / "tiny").exists()
-    assert process.told("job-interrupted")
-    assert process.told("stopped")
-    assert not process.told("job-resumed")
+    assert process.left_told("job-interrupted")
+    assert process.left_told("stopped")
+    assert not process.left_told("job-resumed")
     assert not succeeds("findmnt", "--source", stick.node)
     daemon()
     job = await client.until_job("tiny", "done")
@@ -156,7 +156,7 @@ async def test_verify_finds_damage_and_the_next_plug_mends_it(
     bundle = await client.until_bundle("tiny", "damaged")
     assert bundle["Error"][0] == ErrorName.CHECKSUM_MISMATCH.full
     assert shard.name in bundle["Error"][1]
-    assert process.told("bundle-damaged")
+    assert await client.told("bundle-damaged")
     stick.pull()
     await client.until_no_seed()
     plug(image)

@@ -35,7 +35,7 @@ async def test_a_stick_that_is_plugged_in_is_published_unmounted_and_safe(
     assert bundle["Path"] == str(process.store / "tiny")
     assert bundle["Format"] == "safetensors"
     assert not succeeds("findmnt", "--source", stick.node)
-    assert process.told("safe-to-remove")
+    assert await client.told("safe-to-remove")
 
 
 async def test_the_signals_of_a_publication_come_in_order(
@@ -73,7 +73,7 @@ async def test_each_file_system_is_taken_and_its_mount_proven(
 async def test_the_same_stick_again_is_current_and_its_weights_are_not_read(
     make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client
 ) -> None:
-    process = daemon()
+    daemon()
     image = make_stick({"tiny": model_files(shards=4, shard_bytes=20_000_000)})
     stick = plug(image)
     await client.until_bundle("tiny")
@@ -85,21 +85,21 @@ async def test_the_same_stick_again_is_current_and_its_weights_are_not_read(
     before = bytes_read(again.node)
     await client.until_seed("done")
     await client.until_safe()
-    assert process.told("bundle-current") == ["tiny is current, nothing to do"]
+    assert await client.told("bundle-current") == ["tiny is current, nothing to do"]
     assert bytes_read(again.node) - before < 10 << 20
 
 
 async def test_mounting_causes_no_endless_loop(
     make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client
 ) -> None:
-    process = daemon()
+    daemon()
     stick = plug(make_stick({"tiny": FILES}))
     await client.until_bundle("tiny")
     await client.until_safe()
     run("udevadm", "trigger", "--action=change", "--settle", stick.node)
     await client.call(ROOT_PATH, MANAGER_INTERFACE, "GetHistory", "u", 10)
-    assert len(process.told("seed-added")) == 1
-    assert len(process.told("seed-mounted")) == 1
+    assert len(await client.told("seed-added")) == 1
+    assert len(await client.told("seed-mounted")) == 1
 
 
 async def test_a_stick_pulled_mid_copy_shows_nothing_and_goes_on_at_the_next_plug(
@@ -120,7 +120,7 @@ async def test_a_stick_pulled_mid_copy_shows_nothing_and_goes_on_at_the_next_plu
     assert resumed["Id"] == first["Id"]
     assert resumed["BytesSkipped"] >= 8_000_000
     assert contents(process.store / "tiny") == published(SLOW)
-    assert process.told("job-resumed")
+    assert await client.told("job-resumed")
 
 
 async def test_two_sticks_at_once_are_both_served(
@@ -147,7 +147,7 @@ async def test_two_sticks_with_the_same_bundle_install_it_once(
     await client.until_seed("done", count=2)
     await client.until_safe()
     assert contents(process.store / "tiny") == published(FILES)
-    assert len(process.told("bundle-installed")) == 1
+    assert len(await client.told("bundle-installed")) == 1
 
 
 async def test_different_content_under_one_name_at_start_is_a_conflict_that_a_person_decides(
@@ -176,7 +176,7 @@ async def test_one_refused_bundle_stops_no_other(
     (seed,) = await client.until_seed("done")
     assert {name: verdict for name, _, _, verdict in seed["Bundles"]}["bad"] == ErrorName.UNSAFE_MODEL.full
     assert not (process.store / "bad").exists()
-    (sentence,) = process.told("bundle-refused")
+    (sentence,) = await client.told("bundle-refused")
     assert "pytorch_model.bin" in sentence
 
 
@@ -223,7 +223,7 @@ class TestWhatIsInTheStoreAlready:
         plug(make_stick({"tiny": FILES}))
         await client.until_bundle("tiny")
         assert (process.store / "tiny/config.json").stat().st_ino == inode
-        assert process.told("bundle-adopted")
+        assert await client.told("bundle-adopted")
 
     async def test_an_older_revision_is_adopted_updated_and_kept(
         self, make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client, tmp_path: Path
@@ -283,22 +283,22 @@ async def test_a_stick_that_a_desktop_has_mounted_is_used_there_and_left_mounted
 async def test_a_seed_of_another_label_is_nobodys_business(
     make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client
 ) -> None:
-    process = daemon()
+    daemon()
     plug(make_stick({"tiny": FILES}, name="other", label="OTHER"))
     plug(make_stick({"mine": FILES}, name="mine"))
     await client.until_bundle("mine")
     assert list(await client.bundles()) == ["mine"]
-    assert len(process.told("seed-added")) == 1
+    assert len(await client.told("seed-added")) == 1
 
 
 async def test_a_file_system_that_is_not_taken_is_refused_in_one_sentence(
     make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client
 ) -> None:
-    process = daemon('seed.filesystems = ["vfat"]')
+    daemon('seed.filesystems = ["vfat"]')
     plug(make_stick({"tiny": FILES}))
     (seed,) = await client.until_seed("failed")
     assert "[seed] filesystems" in seed["Error"][1]
-    assert process.told("seed-refused")
+    assert await client.told("seed-refused")
 
 
 async def test_verify_only_stages_and_sync_publishes(

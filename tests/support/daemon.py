@@ -84,6 +84,11 @@ class Client:
         properties: Thing = found
         return properties
 
+    async def told(self, event: str) -> list[str]:
+        """The messages of an event so far, oldest first; the daemon answers when all of them are written."""
+        (events,) = await self.call(ROOT_PATH, MANAGER_INTERFACE, "GetHistory", "u", 1000)
+        return [record["message"] for record in reversed(events) if record["dubseed_event"] == event]
+
     async def call(self, path: str, interface: str, member: str, signature: str = "", *body: Any) -> list[Any]:
         return await self.connection.call(BUS_NAME, path, interface, member, signature, list(body))
 
@@ -188,7 +193,8 @@ class Daemon:
         history = self.store / ".dubseed" / "history.jsonl"
         return [json.loads(line) for line in history.read_text().splitlines()] if history.exists() else []
 
-    def told(self, event: str) -> list[str]:
+    def left_told(self, event: str) -> list[str]:
+        """The messages of an event in the history of a daemon that has ended."""
         return [record["message"] for record in self.events() if record["dubseed_event"] == event]
 
     def descriptors(self) -> int:
