@@ -84,7 +84,7 @@ def _sync_one(
         if offer.refusal:
             raise offer.refusal
         wish = Wish(offer.name, offer.manifest_sha256, options.dry_run, options.replace_foreign)
-        with closing(BundleSync(store, wish, SyncTools(config=config, meter=meter, note=note))) as work:
+        with closing(BundleSync(store, wish, SyncTools(config=config, meter=meter, note=note, gave_up=note))) as work:
             readiness = work.prepare(seed)
             if readiness in (Readiness.STAGED, Readiness.ADOPTABLE):
                 work.publish()

@@ -28,7 +28,7 @@ from dubseedd.names import ErrorName
 
 @dataclass(slots=True)
 class SyncTools:
-    """What a sync works with: configuration, counters, stop flag, and whom to tell what was given up or passed over.
+    """What a sync works with: configuration, counters, stop flag, and whom to tell what was passed over or given up.
 
     `spoken_for` is the room in bytes that other syncs under way will still take.
     """
@@ -37,6 +37,7 @@ class SyncTools:
     meter: Meter = field(default_factory=Meter)
     stop: StopFlag = field(default_factory=StopFlag)
     note: Callable[[str], None] = lambda _: None
+    gave_up: Callable[[str], None] = lambda _: None
     adopted: Callable[[Receipt], None] = lambda _: None
     spoken_for: Callable[[], int] = lambda: 0
 

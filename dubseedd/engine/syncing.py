@@ -175,7 +175,7 @@ class BundleSync:
         with writing_store(self._wish.name):
             reserve = self._tools.config.store.reserve_bytes + self._tools.spoken_for()
             for sentence in self._store.make_room(needed, reserve, but=digest):
-                self._tools.note(sentence)
+                self._tools.gave_up(sentence)
 
     def _draw_up_receipt(self, bundle: Examined, staging: Staging, seed_uuid: str) -> Receipt:
         now = _now()

@@ -286,7 +286,8 @@ class Jobs:
             config=config,
             meter=meter,
             stop=job.halt.flag,
-            note=lambda sentence: _later(loop, self._note, job, sentence),
+            note=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_FOUND, sentence),
+            gave_up=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_REMOVED, sentence),
             adopted=lambda receipt: _later(loop, self._adopted, job, receipt),
             spoken_for=lambda: self._spoken_for(job),
         )
@@ -298,9 +299,8 @@ class Jobs:
             if other is not job and other.state is JobState.COPYING
         )
 
-    def _note(self, job: Job, sentence: str) -> None:
-        event = EventName.BUNDLE_REMOVED if sentence.startswith("gave up") else EventName.BUNDLE_FOUND
-        self._board.tell(event, sentence, job.fields)
+    def _tell(self, job: Job, name: EventName, sentence: str) -> None:
+        self._board.tell(name, sentence, job.fields)
 
     # Following
 

@@ -6,8 +6,9 @@ else has mounted is used where it is and left as it is. The undo is registered b
 """
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 from dubseedd.core.config import AfterSync, Config
@@ -20,6 +21,9 @@ from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread
 
 ALWAYS = ("ro", "nosuid", "nodev", "noexec", "nosymfollow")
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 1.5
 BUSY_RETRIES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """A file manager that looks at the stick holds it for a moment; there is no event that says when it is free."""
 
@@ -36,6 +40,7 @@ class Mounting:
         self._disks = disks
         self._record = record
         self._board = board
+        self._errands: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def lease(self, seed: Seed, config: Config) -> AsyncIterator[int]:
@@ -51,7 +56,18 @@ class Mounting:
                 os.close(root)
         finally:
             seed.readers -= 1
-            await asyncio.shield(self._let_go(seed, config))
+            self._errand(self._let_go(seed, config))
+
+    def _errand(self, work: Coroutine[None, None, None]) -> None:
+        """Unmounting may take its time; whoever gave the lease back does not wait for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def stop(self) -> None:
+        """Give unmounting a moment; what is still mounted then is recorded, and the next start takes it over."""
+        if self._errands:
+            await asyncio.wait(set(self._errands), timeout=STOP_SECONDS)
 
     async def _let_go(self, seed: Seed, config: Config) -> None:
         async with seed.mounting:
@@ -67,6 +83,8 @@ class Mounting:
                     await self._disks.power_off(seed.device)
             except StoreTrouble as trouble:
                 seed.error = trouble.pair
+            except Exception:
+                log.exception("letting go of %s", seed.device.node)
         self.announce(seed)
 
     async def _root(self, seed: Seed) -> int:

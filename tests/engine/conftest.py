@@ -47,7 +47,7 @@ class Syncing:
         self.tools = self.fresh_tools()
 
     def fresh_tools(self) -> SyncTools:
-        return SyncTools(config=self.config, note=self.notes.append)
+        return SyncTools(config=self.config, note=self.notes.append, gave_up=self.notes.append)
 
     def folder(self) -> SeedFolder:
         root = os.open(self.models.parent, os.O_RDONLY | os.O_DIRECTORY)
