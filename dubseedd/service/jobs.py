@@ -1,34 +1,21 @@
-"""Jobs: queueing, running, stopping, resuming and forgetting them.
-
-One job at a time reads a seed, one at a time works on a name, one at a time publishes. A job holds a lease on its seed
-from the moment it is queued until everything is in staging: then the stick is free, whatever publication waits for.
-"""
+"""Jobs: queueing, stopping, resuming, following and forgetting them. What each does is in `work`."""
 
 import asyncio
 import itertools
 import logging
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import replace
+from collections.abc import Callable
 
-from dubseedd.core.bundle import Policy
 from dubseedd.core.config import Config
 from dubseedd.core.lifecycle import JOB_WAYS, JobKind, JobState
-from dubseedd.core.progress import Milestones
-from dubseedd.core.receipt import Receipt
-from dubseedd.engine.filling import SyncTools
-from dubseedd.engine.scanning import SeedFolder
-from dubseedd.engine.syncing import BundleSync, Readiness, Wish
-from dubseedd.engine.verifying import verify
-from dubseedd.errors import CallRefused, Cancelled, Failure, Interrupted, SeedGone, StoreTrouble
+from dubseedd.engine.syncing import Wish
+from dubseedd.errors import CallRefused, Cancelled, Failure, Interrupted, SeedGone
 from dubseedd.names import ErrorName, EventName, Field
 from dubseedd.service.board import Board
 from dubseedd.service.job import Job
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.seed import Seed
 from dubseedd.service.shelf import Shelf
-from dubseedd.service.worker import in_thread
+from dubseedd.service.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -36,45 +23,6 @@ LOOK_SECONDS = 0.2
 """How often running jobs are looked at; nothing ticks while none runs."""
 REMEMBER_SECONDS = 600.0
 REMEMBER_MOST = 64
-PULL_GRACE_SECONDS = 2.0
-"""A pulled stick gives read errors a moment before its removal is announced."""
-
-ABSENCE = frozenset(
-    {
-        ErrorName.READ_FAILED,
-        ErrorName.FILE_MISSING,
-        ErrorName.MANIFEST_MISSING,
-        ErrorName.NOT_FOUND,
-        ErrorName.MOUNT_FAILED,
-        ErrorName.UNSAFE_MOUNT,
-    }
-)
-"""What a seed seems guilty of while it is being pulled: absence on a seed is never evidence."""
-
-
-def open_folder(root: int, seed: Seed, config: Config) -> SeedFolder:
-    """The folder of bundles of a mounted seed. Blocks."""
-    device = seed.device
-    policy = Policy(pickle_allowed=config.trust.pickle_allowed)
-    return SeedFolder(
-        root, config.seed.models, policy, uuid=device.uuid, filesystem=device.filesystem, device=device.node
-    )
-
-
-async def was_pulled(seed: Seed, failure: Failure, present: Callable[[Seed], bool]) -> bool:
-    """Does a failure only mean that the seed is being pulled out?"""
-    if seed.gone.is_set():
-        return True
-    if failure.error not in ABSENCE:
-        return False
-    if failure.error is ErrorName.READ_FAILED:
-        try:
-            await asyncio.wait_for(seed.gone.wait(), PULL_GRACE_SECONDS)
-        except TimeoutError:
-            pass
-        else:
-            return True
-    return not present(seed)
 
 
 class Jobs:
@@ -90,19 +38,20 @@ class Jobs:
         present: Callable[[Seed], bool],
         after_end: Callable[[Job], None],
     ) -> None:
-        self._config = config
-        self._shelf = shelf
-        self._mounting = mounting
         self._board = board
-        self._present = present
         self._after_end = after_end
         self._numbers = itertools.count(1)
-        self._seed_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._name_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._publishing = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
         self._stopping = False
         self.all: dict[int, Job] = {}
+        self._work = Work(
+            config=config,
+            shelf=shelf,
+            mounting=mounting,
+            board=board,
+            present=present,
+            others=lambda: list(self.all.values()),
+        )
         self.last_ended: Job | None = None
 
     # Queueing
@@ -140,7 +89,7 @@ class Jobs:
 
     def _start(self, job: Job) -> Job:
         self.all[job.id] = job
-        job.state = JobState.QUEUED
+        job.enter(JobState.QUEUED)
         job.task = asyncio.get_running_loop().create_task(self._run(job), name=f"job {job.id}")
         self._board.changed(job)
         if self._looking is None:
@@ -176,7 +125,8 @@ class Jobs:
 
     async def _run(self, job: Job) -> None:
         try:
-            await (self._verify(job) if job.kind is JobKind.VERIFY else self._sync(job))
+            await self._work.do(job)
+            self._end(job, JobState.DONE)
         except Failure as failure:
             state = JobState.FAILED
             if isinstance(failure, Interrupted) and JobState.INTERRUPTED in JOB_WAYS[job.state]:
@@ -188,132 +138,7 @@ class Jobs:
             log.exception("job %d (%s)", job.id, job.bundle)
             self._end(job, JobState.FAILED, Failure(ErrorName.INTERNAL, "internal error, see the journal"))
 
-    @asynccontextmanager
-    async def _turn(self, job: Job, lock: asyncio.Lock) -> AsyncIterator[None]:
-        await job.halt.unless_asked(_acquire(lock))
-        try:
-            yield
-        finally:
-            lock.release()
-
-    async def _sync(self, job: Job) -> None:
-        seed, config = job.seed, self._config()
-        if seed is None:
-            raise AssertionError("a sync without a seed")
-        sync = BundleSync(self._shelf.store, job.wish, self._tools(job, config))
-        async with AsyncExitStack() as held:
-            readiness = await self._prepare(job, seed, sync, config, held)
-            with closing(sync):
-                if readiness in (Readiness.STAGED, Readiness.ADOPTABLE) and job.publish:
-                    await self._publish(job, sync, adopted=readiness is Readiness.ADOPTABLE)
-                    return
-        if readiness is Readiness.CURRENT:
-            self._board.tell(EventName.BUNDLE_CURRENT, f"{job.bundle} is current, nothing to do", job.fields)
-        self._end(job, JobState.DONE)
-
-    async def _prepare(self, job: Job, seed: Seed, sync: BundleSync, config: Config, held: AsyncExitStack) -> Readiness:
-        def prepare(root: int) -> Readiness:
-            with open_folder(root, seed, config) as folder:
-                return sync.prepare(folder)
-
-        try:
-            async with self._mounting.lease(seed, config) as root, self._turn(job, self._seed_turns[seed.id]):
-                await held.enter_async_context(self._turn(job, self._name_turns[job.bundle]))
-                self._begin(job)
-                return await job.halt.run(lambda: prepare(root), left_behind=sync.close)
-        except Failure as failure:
-            if not isinstance(failure, Interrupted) and await was_pulled(seed, failure, self._present):
-                raise SeedGone from failure
-            raise
-
-    def _begin(self, job: Job) -> None:
-        now = asyncio.get_running_loop().time()
-        job.started_at = job.started_at or self._board.clock()
-        job.milestones = Milestones(now)
-        verb = "verifying" if job.kind is JobKind.VERIFY else "syncing"
-        origin = f" from {job.seed.called}" if job.seed else ""
-        self._board.tell(EventName.JOB_STARTED, f"{verb} {job.bundle}{origin}", job.fields)
-        self._enter(job, JobState.VERIFYING if job.kind is JobKind.VERIFY else JobState.PLANNING)
-
-    async def _publish(self, job: Job, sync: BundleSync, *, adopted: bool) -> None:
-        self._enter(job, JobState.WAITING)
-        async with self._turn(job, self._publishing):
-            self._enter(job, JobState.PUBLISHING)
-            receipt = await in_thread(sync.publish)
-        if adopted:
-            self._adopted(job, receipt)
-        else:
-            self._tell_installed(job, receipt)
-        bundle = await self._shelf.refresh_one(job.bundle)
-        if bundle:
-            self._board.installed(bundle)
-        self._end(job, JobState.DONE)
-
-    def _tell_installed(self, job: Job, receipt: Receipt) -> None:
-        job.wish = replace(job.wish, manifest_sha256=receipt.manifest_sha256)
-        self._board.tell(
-            EventName.BUNDLE_INSTALLED,
-            f"{job.bundle} is installed: {len(receipt.files)} files, {receipt.size:,} bytes, every one verified",
-            {**job.fields, Field.BYTES_TOTAL: receipt.size},
-        )
-
-    def _adopted(self, job: Job, receipt: Receipt) -> None:
-        self._board.tell(
-            EventName.BUNDLE_ADOPTED,
-            f"{job.bundle} was put there by hand and is verified now: adopted, nothing was copied",
-            {**job.fields, Field.MANIFEST: receipt.manifest_sha256},
-        )
-
-    async def _verify(self, job: Job) -> None:
-        store, name = self._shelf.store, job.bundle
-        async with self._turn(job, self._name_turns[name]):
-            receipt = await in_thread(lambda: store.receipt(name))
-            if receipt is None:
-                raise CallRefused(ErrorName.NOT_FOUND, f"{name} is not installed; dubseedctl list shows what is")
-            self._begin(job)
-            now, meter, flag = self._board.clock(), job.meter, job.halt.flag
-            fresh = await job.halt.run(lambda: verify(store, receipt, meter, flag, now=now), left_behind=lambda: None)
-        await self._shelf.refresh_one(name)
-        if fresh.damage[0]:
-            self._board.tell(EventName.BUNDLE_DAMAGED, fresh.damage[1], {**job.fields, Field.ERROR: fresh.damage[0]})
-            raise StoreTrouble(ErrorName(fresh.damage[0].rpartition(".")[2]), fresh.damage[1])
-        self._end(job, JobState.DONE)
-
-    def _tools(self, job: Job, config: Config) -> SyncTools:
-        loop, meter = asyncio.get_running_loop(), job.meter
-        meter.on_phase = lambda phase: _later(loop, self._follow, job, meter, phase)
-        return SyncTools(
-            config=config,
-            meter=meter,
-            stop=job.halt.flag,
-            note=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_FOUND, sentence),
-            gave_up=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_REMOVED, sentence),
-            adopted=lambda receipt: _later(loop, self._adopted, job, receipt),
-            spoken_for=lambda: self._spoken_for(job),
-        )
-
-    def _spoken_for(self, job: Job) -> int:
-        return sum(
-            max(0, other.meter.bytes_total - other.meter.bytes_done)
-            for other in list(self.all.values())
-            if other is not job and other.state is JobState.COPYING
-        )
-
-    def _tell(self, job: Job, name: EventName, sentence: str) -> None:
-        self._board.tell(name, sentence, job.fields)
-
     # Following
-
-    def _follow(self, job: Job, meter: object, phase: JobState) -> None:
-        """Take over the phase that a worker has begun; one that was left behind is not listened to."""
-        if job.meter is meter and job.state.at_work:
-            self._look_at(job)
-            self._enter(job, phase)
-
-    def _enter(self, job: Job, state: JobState) -> None:
-        if job.state is not state:
-            job.enter(state)
-            self._board.changed(job)
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
@@ -366,14 +191,3 @@ class Jobs:
         ended = [job for job in self.all.values() if job.ended]
         for job in ended[: max(0, len(ended) - REMEMBER_MOST)]:
             self._forget(job, job.task)
-
-
-async def _acquire(lock: asyncio.Lock) -> None:
-    await lock.acquire()
-
-
-def _later(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: object) -> None:
-    try:
-        loop.call_soon_threadsafe(call, *args)
-    except RuntimeError:
-        log.debug("a thread spoke after the loop had ended")

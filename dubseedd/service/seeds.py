@@ -21,9 +21,10 @@ from dubseedd.engine.syncing import Wish
 from dubseedd.errors import Failure, Interrupted, SeedGone, SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName, EventName, Field
 from dubseedd.service.board import Board
-from dubseedd.service.jobs import Jobs, open_folder, was_pulled
+from dubseedd.service.jobs import Jobs
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.ports import Disks
+from dubseedd.service.reading import open_folder, was_pulled
 from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread
 

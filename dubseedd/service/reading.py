@@ -1,0 +1,51 @@
+"""Reading a seed: its folder of bundles, and whether a failure only means that it is being pulled out."""
+
+import asyncio
+from collections.abc import Callable
+
+from dubseedd.core.bundle import Policy
+from dubseedd.core.config import Config
+from dubseedd.engine.scanning import SeedFolder
+from dubseedd.errors import Failure
+from dubseedd.names import ErrorName
+from dubseedd.service.seed import Seed
+
+PULL_GRACE_SECONDS = 2.0
+"""A pulled stick gives read errors a moment before its removal is announced."""
+
+ABSENCE = frozenset(
+    {
+        ErrorName.READ_FAILED,
+        ErrorName.FILE_MISSING,
+        ErrorName.MANIFEST_MISSING,
+        ErrorName.NOT_FOUND,
+        ErrorName.MOUNT_FAILED,
+        ErrorName.UNSAFE_MOUNT,
+    }
+)
+"""What a seed seems guilty of while it is being pulled: absence on a seed is never evidence."""
+
+
+def open_folder(root: int, seed: Seed, config: Config) -> SeedFolder:
+    """The folder of bundles of a mounted seed. Blocks."""
+    device = seed.device
+    policy = Policy(pickle_allowed=config.trust.pickle_allowed)
+    return SeedFolder(
+        root, config.seed.models, policy, uuid=device.uuid, filesystem=device.filesystem, device=device.node
+    )
+
+
+async def was_pulled(seed: Seed, failure: Failure, present: Callable[[Seed], bool]) -> bool:
+    """Does a failure only mean that the seed is being pulled out?"""
+    if seed.gone.is_set():
+        return True
+    if failure.error not in ABSENCE:
+        return False
+    if failure.error is ErrorName.READ_FAILED:
+        try:
+            await asyncio.wait_for(seed.gone.wait(), PULL_GRACE_SECONDS)
+        except TimeoutError:
+            pass
+        else:
+            return True
+    return not present(seed)

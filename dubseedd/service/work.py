@@ -1,0 +1,193 @@
+"""Work: one job, from its turn to its result.
+
+One job at a time reads a seed, one at a time works on a name, one at a time publishes. A job holds a lease on its seed
+from the moment it is queued until everything is in staging: then the stick is free, whatever publication waits for.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import replace
+
+from dubseedd.core.config import Config
+from dubseedd.core.lifecycle import JobKind, JobState
+from dubseedd.core.progress import Meter, Milestones
+from dubseedd.core.receipt import Receipt
+from dubseedd.engine.filling import SyncTools
+from dubseedd.engine.syncing import BundleSync, Readiness
+from dubseedd.engine.verifying import verify
+from dubseedd.errors import CallRefused, Failure, Interrupted, SeedGone, StoreTrouble
+from dubseedd.names import ErrorName, EventName, Field
+from dubseedd.service.board import Board
+from dubseedd.service.job import Job
+from dubseedd.service.mounting import Mounting
+from dubseedd.service.reading import open_folder, was_pulled
+from dubseedd.service.seed import Seed
+from dubseedd.service.shelf import Shelf
+from dubseedd.service.worker import in_thread
+
+log = logging.getLogger(__name__)
+
+
+class Work:
+    """Does jobs. `others` are all jobs there are, whose appetite for room counts."""
+
+    def __init__(
+        self,
+        *,
+        config: Callable[[], Config],
+        shelf: Shelf,
+        mounting: Mounting,
+        board: Board,
+        present: Callable[[Seed], bool],
+        others: Callable[[], Collection[Job]],
+    ) -> None:
+        self._config = config
+        self._shelf = shelf
+        self._mounting = mounting
+        self._board = board
+        self._present = present
+        self._others = others
+        self._seed_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._name_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._publishing = asyncio.Lock()
+
+    async def do(self, job: Job) -> None:
+        """Do a job; returning is success, a Failure says what came in between."""
+        await (self._verify(job) if job.kind is JobKind.VERIFY else self._sync(job))
+
+    @asynccontextmanager
+    async def _turn(self, job: Job, lock: asyncio.Lock) -> AsyncIterator[None]:
+        await job.halt.unless_asked(_acquire(lock))
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def _sync(self, job: Job) -> None:
+        seed, config = job.seed, self._config()
+        if seed is None:
+            raise AssertionError("a sync without a seed")
+        sync = BundleSync(self._shelf.store, job.wish, self._tools(job, config))
+        async with AsyncExitStack() as held:
+            readiness = await self._prepare(job, seed, sync, config, held)
+            with closing(sync):
+                if readiness in (Readiness.STAGED, Readiness.ADOPTABLE) and job.publish:
+                    await self._publish(job, sync, adopted=readiness is Readiness.ADOPTABLE)
+        if readiness is Readiness.CURRENT:
+            self._tell(job, EventName.BUNDLE_CURRENT, f"{job.bundle} is current, nothing to do")
+
+    async def _prepare(self, job: Job, seed: Seed, sync: BundleSync, config: Config, held: AsyncExitStack) -> Readiness:
+        def prepare(root: int) -> Readiness:
+            with open_folder(root, seed, config) as folder:
+                return sync.prepare(folder)
+
+        try:
+            async with self._mounting.lease(seed, config) as root, self._turn(job, self._seed_turns[seed.id]):
+                await held.enter_async_context(self._turn(job, self._name_turns[job.bundle]))
+                self._begin(job)
+                return await job.halt.run(lambda: prepare(root), left_behind=sync.close)
+        except Failure as failure:
+            if not isinstance(failure, Interrupted) and await was_pulled(seed, failure, self._present):
+                raise SeedGone from failure
+            raise
+
+    def _begin(self, job: Job) -> None:
+        now = asyncio.get_running_loop().time()
+        job.started_at = job.started_at or self._board.clock()
+        job.milestones = Milestones(now)
+        verb = "verifying" if job.kind is JobKind.VERIFY else "syncing"
+        origin = f" from {job.seed.called}" if job.seed else ""
+        self._board.tell(EventName.JOB_STARTED, f"{verb} {job.bundle}{origin}", job.fields)
+        self._enter(job, JobState.VERIFYING if job.kind is JobKind.VERIFY else JobState.PLANNING)
+
+    async def _publish(self, job: Job, sync: BundleSync, *, adopted: bool) -> None:
+        self._enter(job, JobState.WAITING)
+        async with self._turn(job, self._publishing):
+            self._enter(job, JobState.PUBLISHING)
+            receipt = await in_thread(sync.publish)
+        if adopted:
+            self._adopted(job, receipt)
+        else:
+            self._tell_installed(job, receipt)
+        bundle = await self._shelf.refresh_one(job.bundle)
+        if bundle:
+            self._board.installed(bundle)
+
+    def _tell_installed(self, job: Job, receipt: Receipt) -> None:
+        job.wish = replace(job.wish, manifest_sha256=receipt.manifest_sha256)
+        self._board.tell(
+            EventName.BUNDLE_INSTALLED,
+            f"{job.bundle} is installed: {len(receipt.files)} files, {receipt.size:,} bytes, every one verified",
+            {**job.fields, Field.BYTES_TOTAL: receipt.size},
+        )
+
+    def _adopted(self, job: Job, receipt: Receipt) -> None:
+        self._board.tell(
+            EventName.BUNDLE_ADOPTED,
+            f"{job.bundle} was put there by hand and is verified now: adopted, nothing was copied",
+            {**job.fields, Field.MANIFEST: receipt.manifest_sha256},
+        )
+
+    async def _verify(self, job: Job) -> None:
+        store, name = self._shelf.store, job.bundle
+        async with self._turn(job, self._name_turns[name]):
+            receipt = await in_thread(lambda: store.receipt(name))
+            if receipt is None:
+                raise CallRefused(ErrorName.NOT_FOUND, f"{name} is not installed; dubseedctl list shows what is")
+            self._begin(job)
+            now, meter, flag = self._board.clock(), job.meter, job.halt.flag
+            fresh = await job.halt.run(lambda: verify(store, receipt, meter, flag, now=now), left_behind=lambda: None)
+        await self._shelf.refresh_one(name)
+        if fresh.damage[0]:
+            self._board.tell(EventName.BUNDLE_DAMAGED, fresh.damage[1], {**job.fields, Field.ERROR: fresh.damage[0]})
+            raise StoreTrouble(ErrorName(fresh.damage[0].rpartition(".")[2]), fresh.damage[1])
+
+    def _tools(self, job: Job, config: Config) -> SyncTools:
+        loop, meter = asyncio.get_running_loop(), job.meter
+        meter.on_phase = lambda phase: _later(loop, self._follow, job, meter, phase)
+        return SyncTools(
+            config=config,
+            meter=meter,
+            stop=job.halt.flag,
+            note=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_FOUND, sentence),
+            gave_up=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_REMOVED, sentence),
+            adopted=lambda receipt: _later(loop, self._adopted, job, receipt),
+            spoken_for=lambda: self._spoken_for(job),
+        )
+
+    def _spoken_for(self, job: Job) -> int:
+        return sum(
+            max(0, other.meter.bytes_total - other.meter.bytes_done)
+            for other in self._others()
+            if other is not job and other.state is JobState.COPYING
+        )
+
+    def _tell(self, job: Job, name: EventName, sentence: str) -> None:
+        self._board.tell(name, sentence, job.fields)
+
+    # What the thread tells
+
+    def _follow(self, job: Job, meter: Meter, phase: JobState) -> None:
+        """Take over the phase that a worker has begun; one that was left behind is not listened to."""
+        if job.meter is meter and job.state.at_work:
+            job.look(asyncio.get_running_loop().time(), self._board.clock())
+            self._enter(job, phase)
+
+    def _enter(self, job: Job, state: JobState) -> None:
+        if job.state is not state:
+            job.enter(state)
+            self._board.changed(job)
+
+
+async def _acquire(lock: asyncio.Lock) -> None:
+    await lock.acquire()
+
+
+def _later(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: object) -> None:
+    try:
+        loop.call_soon_threadsafe(call, *args)
+    except RuntimeError:
+        log.debug("a thread spoke after the loop had ended")
