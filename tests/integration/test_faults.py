@@ -22,7 +22,8 @@ from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.machine import Machine
 from tests.support.bundles import contents, model_files, published
 from tests.support.daemon import Client
-from tools.machine import succeeds
+from tests.support.sticks import empty_image, mounted
+from tools.machine import run, succeeds
 
 pytestmark = pytest.mark.integration
 
@@ -62,6 +63,44 @@ async def test_sigkill_mid_copy_leaves_a_mount_that_the_next_start_takes_over(
     await client.until_safe()
     assert contents(again.store / "tiny") == published(SLOW)
     assert not succeeds("findmnt", "--source", stick.node)
+
+
+async def test_a_thread_that_is_stuck_in_the_store_is_left_behind_and_the_bus_goes_on(
+    make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client, tmp_path: Path
+) -> None:
+    disk = empty_image(tmp_path / "disk.img", label="STORE", size="256M")
+    with mounted(disk) as folder:
+        process = daemon(store=folder / "store")
+        plug(make_stick({"tiny": SLOW}), slow_for=process)
+        job = await client.until_job("tiny", "copying", progress=1)
+        run("fsfreeze", "--freeze", str(folder))
+        try:
+            await client.call(f"{ROOT_PATH}/jobs/{job['Id']}", JOB_INTERFACE, "Cancel")
+            await client.until_job("tiny", "cancelled")
+            assert (await client.manager())["State"] == "idle"
+        finally:
+            run("fsfreeze", "--unfreeze", str(folder))
+        await client.until_safe()
+        assert not (process.store / "tiny").exists()
+        process.terminate()
+
+
+async def test_sighup_takes_a_new_configuration_and_keeps_the_old_one_when_it_is_bad(
+    make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client
+) -> None:
+    process = daemon('sync.automatic = "off"')
+    plug(make_stick({"tiny": FILES}))
+    await client.until_seed("done")
+    good = process.config.read_text()
+    for text in ("[nonsense]\n", good.replace('"off"', '"publish"')):
+        process.config.write_text(text)
+        process.reload()
+        for _ in range(3):  # a signal is dealt with one turn of the loop after it has come
+            await client.manager()
+    await client.call(ROOT_PATH, MANAGER_INTERFACE, "Scan")
+    await client.until_bundle("tiny")
+    process.terminate()
+    assert "unknown table 'nonsense'" in process.log
 
 
 async def test_nothing_leaks_over_many_plugs(

@@ -178,6 +178,11 @@ class Daemon:
         self.process.kill()
         self.process.wait()
 
+    def reload(self) -> None:
+        """SIGHUP."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+
     def terminate(self, limit_seconds: float = 5.0) -> int:
         """SIGTERM; the exit status. Fails when it takes longer than the limit."""
         assert self.process is not None
