@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from dubseedd.core.lifecycle import JobState
+from dubseedd.core.progress import Meter
+from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import Readiness
 from dubseedd.errors import Cancelled, Failure, SeedRefused, StoreTrouble
@@ -139,6 +141,58 @@ def test_a_corrupted_file_is_refused_and_nothing_is_visible(models: Path, sync: 
     assert refused.value.file == "model-00002-of-00002.safetensors"
     assert "a second read gives the same" in refused.value.sentence
     assert not in_store("tiny").exists()
+
+
+class Flicker(StopFlag):
+    """Puts the right bytes back between the first and the second look at a file: a stick that answers differently."""
+
+    def __init__(self, path: Path, right: bytes, meter: Meter) -> None:
+        super().__init__()
+        self._path, self._right, self._meter = path, right, meter
+        self._looks = 0
+
+    def check(self) -> None:
+        self._looks += self._meter.current_file == self._path.name
+        if self._looks == 2:
+            self._path.write_bytes(self._right)
+
+
+def test_a_stick_that_answers_differently_at_the_second_look_is_said_to_be_failing(models: Path, sync: Syncing) -> None:
+    files = model_files()
+    folder = write_bundle(models / "tiny", files)
+    (folder / "tokenizer.json").write_bytes(b'{"version": "6.6"}')
+    tools = sync.fresh_tools()
+    tools.stop = Flicker(folder / "tokenizer.json", files["tokenizer.json"], tools.meter)
+    sync.fresh_tools = lambda: tools  # type: ignore[method-assign]
+    with pytest.raises(SeedRefused) as refused:
+        sync("tiny")
+    assert refused.value.error is ErrorName.CHECKSUM_MISMATCH
+    assert "a second read gives the right bytes, so the stick is failing" in refused.value.sentence
+
+
+def test_a_bit_that_flips_on_the_disk_is_caught_by_the_read_back_and_the_file_is_copied_anew(
+    models: Path, sync: Syncing, store: Store, in_store: InStore
+) -> None:
+    files = model_files()
+    write_bundle(models / "tiny", files)
+    tools = sync.fresh_tools()
+    make_tools, sync.fresh_tools = sync.fresh_tools, lambda: tools  # type: ignore[method-assign]
+
+    def flip(phase: JobState) -> None:
+        if phase is JobState.VERIFYING:
+            (digest,) = os.listdir(store.staging)
+            in_store(f".dubseed/staging/{digest}/tree/tokenizer.json").write_bytes(b'{"version": "6.6"}')
+
+    tools.meter.on_phase = flip
+    with pytest.raises(StoreTrouble) as trouble:
+        sync("tiny")
+    assert trouble.value.error is ErrorName.CHECKSUM_MISMATCH
+    assert "the store's disk is failing" in trouble.value.sentence
+    assert not in_store("tiny").exists()
+    sync.fresh_tools = make_tools  # type: ignore[method-assign]
+    sync("tiny")
+    assert sync.tools.meter.bytes_done == len(files["tokenizer.json"])
+    assert contents(in_store("tiny")) == published(files)
 
 
 def test_a_sync_that_failed_goes_on_with_the_files_that_were_whole(

@@ -1,0 +1,96 @@
+"""What is installed is read back: whole, touched, damaged, gone."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dubseedd.core.progress import Meter
+from dubseedd.core.receipt import Receipt
+from dubseedd.engine.stop import StopFlag
+from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.syncing import Readiness
+from dubseedd.engine.verifying import verify
+from dubseedd.errors import Cancelled
+from dubseedd.names import ErrorName
+from tests.engine.conftest import Syncing
+from tests.support.bundles import contents, model_files, published, write_bundle
+
+FILES = model_files()
+
+
+@pytest.fixture
+def bundle(models: Path, sync: Syncing, store: Store) -> Path:
+    write_bundle(models / "tiny", FILES)
+    sync("tiny")
+    return Path(store.path) / "tiny"
+
+
+def verified(store: Store, stop: StopFlag | None = None) -> Receipt:
+    receipt = store.receipt("tiny")
+    assert receipt is not None
+    fresh = verify(store, receipt, Meter(), stop or StopFlag(), now=99)
+    assert store.receipt("tiny") == fresh
+    return fresh
+
+
+def test_a_whole_bundle_is_whole_and_the_time_is_noted(bundle: Path, store: Store) -> None:
+    fresh = verified(store)
+    assert fresh.damage == ("", "")
+    assert fresh.verified_at == 99
+
+
+def test_a_file_that_was_touched_and_is_right_is_good_and_current_again(
+    bundle: Path, store: Store, sync: Syncing
+) -> None:
+    os.utime(bundle / "tokenizer.json", ns=(1, 1))
+    assert verified(store).damage == ("", "")
+    assert sync("tiny") is Readiness.CURRENT
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "word"),
+    [
+        ("flip", ErrorName.CHECKSUM_MISMATCH, "its manifest says"),
+        ("grow", ErrorName.CHECKSUM_MISMATCH, "bytes and had"),
+        ("remove", ErrorName.FILE_MISSING, "is missing"),
+        ("link", ErrorName.READ_FAILED, "cannot be read"),
+        ("shrink", ErrorName.READ_FAILED, "ends early"),
+    ],
+)
+def test_damage_is_named_noted_and_mended_by_the_next_sync(
+    bundle: Path, store: Store, sync: Syncing, change: str, error: ErrorName, word: str
+) -> None:
+    path = bundle / "tokenizer.json"
+    match change:
+        case "flip":
+            path.write_bytes(b'{"version": "1.1"}')
+        case "grow":
+            path.write_bytes(path.read_bytes() + b"x")
+        case "shrink":
+            path.write_bytes(b"{")
+        case "remove":
+            path.unlink()
+        case _:
+            path.unlink()
+            path.symlink_to("/etc/hostname")
+    fresh = verified(store)
+    assert fresh.damage[0] == error.full
+    assert "tokenizer.json of tiny" in fresh.damage[1]
+    assert word in fresh.damage[1]
+    found = store.look("tiny")
+    assert found is not None
+    assert found.state is BundleState.DAMAGED
+    assert sync("tiny") is Readiness.STAGED
+    assert contents(bundle) == published(FILES)
+    assert verified(store).damage == ("", "")
+
+
+def test_a_verification_that_is_cancelled_says_nothing_of_damage(bundle: Path, store: Store) -> None:
+    stop = StopFlag()
+    stop.set(Cancelled())
+    with pytest.raises(Cancelled):
+        verified(store, stop)
+    receipt = store.receipt("tiny")
+    assert receipt is not None
+    assert receipt.damage == ("", "")
