@@ -12,7 +12,7 @@ from typing import Any
 
 from dubseedd.cli import show
 from dubseedd.cli.exits import DONE, FAILED
-from dubseedd.core.bundle import Policy, shown
+from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
 from dubseedd.core.events import Event
 from dubseedd.core.progress import Meter
@@ -21,7 +21,7 @@ from dubseedd.engine.durable import FOLDER
 from dubseedd.engine.filling import SyncTools
 from dubseedd.engine.history import History
 from dubseedd.engine.publishing import settle
-from dubseedd.engine.scanning import Offer, SeedFolder
+from dubseedd.engine.scanning import Offer, SeedFolder, policy_of
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
@@ -58,7 +58,7 @@ def _seed(folder: str, config: Config) -> SeedFolder:
             f"{folder} cannot be opened ({error.strerror}); name a mounted seed or any folder",
         ) from error
     try:
-        return SeedFolder(root, config.seed.models, Policy(pickle_allowed=config.trust.pickle_allowed))
+        return SeedFolder(root, config.seed.models, policy_of(config))
     finally:
         os.close(root)
 

@@ -78,6 +78,7 @@ class Policy:
     """What the configuration allows."""
 
     pickle_allowed: bool
+    keys_enrolled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,16 @@ def check_cache_tree(name: str, children: Collection[str]) -> None:
             ErrorName.CACHE_TREE,
             f"{shown(name)} is a Hugging Face cache, not a model directory; make a bundle of it: "
             "dubseedctl create SOURCE --to SEED",
+        )
+
+
+def check_trust(name: str, policy: Policy) -> None:
+    """Where keys are enrolled nothing unsigned is taken; as signatures cannot be checked yet, nothing at all is."""
+    if policy.keys_enrolled:
+        raise SeedRefused(
+            ErrorName.UNTRUSTED_SEED,
+            f"{shown(name)} cannot be trusted: keys are enrolled ([trust] allowed_signers) and this version cannot check "
+            "signatures yet; take the keys out of that file to go by digests alone",
         )
 
 

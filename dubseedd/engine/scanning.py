@@ -19,9 +19,11 @@ from dubseedd.core.bundle import (
     accept,
     check_cache_tree,
     check_name,
+    check_trust,
     is_litter,
     shown,
 )
+from dubseedd.core.config import Config
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.engine import tree
 from dubseedd.engine.trouble import reading_seed
@@ -51,6 +53,18 @@ class Offer:
     entries: int = 0
     notes: tuple[str, ...] = ()
     refusal: Failure | None = None
+
+
+def policy_of(config: Config) -> Policy:
+    """What the configuration allows; looks whether keys are enrolled. A file that cannot be read counts as enrolled."""
+    try:
+        with open(config.trust.allowed_signers, encoding="utf-8", errors="replace") as stream:
+            enrolled = any(line.strip() and not line.lstrip().startswith("#") for line in stream)
+    except FileNotFoundError:
+        enrolled = False
+    except OSError:
+        enrolled = True
+    return Policy(pickle_allowed=config.trust.pickle_allowed, keys_enrolled=enrolled)
 
 
 class SeedFolder:
@@ -116,6 +130,7 @@ class SeedFolder:
                 children = os.listdir(folder)
             check_cache_tree(name, children)
             manifest = parse(self._manifest(folder, name))
+            check_trust(name, self._policy)
             with reading_seed(name):
                 found = tree.listing(folder)
         accepted: Accepted = accept(

@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from dubseedd.core.bundle import Policy
 from dubseedd.core.config import Config
-from dubseedd.engine.scanning import SeedFolder
+from dubseedd.engine.scanning import SeedFolder, policy_of
 from dubseedd.errors import Failure
 from dubseedd.names import ErrorName
 from dubseedd.service.seed import Seed
@@ -29,7 +28,7 @@ ABSENCE = frozenset(
 def open_folder(root: int, seed: Seed, config: Config) -> SeedFolder:
     """The folder of bundles of a mounted seed. Blocks."""
     device = seed.device
-    policy = Policy(pickle_allowed=config.trust.pickle_allowed)
+    policy = policy_of(config)
     return SeedFolder(
         root, config.seed.models, policy, uuid=device.uuid, filesystem=device.filesystem, device=device.node
     )

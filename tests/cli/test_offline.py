@@ -89,6 +89,20 @@ def test_one_bundle_by_name(seed: Path, store: Path, ctl: Run) -> None:
     assert sorted(os.listdir(store)) == [".dubseed", "b"]
 
 
+@pytest.mark.parametrize(("keys", "status"), [("# none yet\n\n", 0), ("ops ssh-ed25519 AAAA\n", 1)])
+def test_where_a_key_is_enrolled_nothing_unsigned_is_installed(
+    seed: Path, store: Path, ctl: Run, tmp_path: Path, keys: str, status: int
+) -> None:
+    (tmp_path / "signers").write_text(keys)
+    with (tmp_path / "dubseedd.toml").open("a") as stream:
+        stream.write(f'[trust]\nallowed_signers = "{tmp_path}/signers"\n')
+    write_bundle(seed / "models/tiny", FILES)
+    done = ctl("sync", "--from", str(seed))
+    assert done.returncode == status
+    assert (store / "tiny").exists() is (status == 0)
+    assert ("allowed_signers" in done.stderr) is (status == 1)
+
+
 def test_a_name_that_is_no_text_stops_no_other_bundle(seed: Path, store: Path, ctl: Run) -> None:
     write_bundle(seed / "models/good", FILES)
     os.mkdir(os.fsencode(seed / "models") + b"/a\xff\x1bb")
