@@ -133,7 +133,7 @@ def check_trust(name: str, policy: Policy) -> None:
     if policy.keys_enrolled:
         raise SeedRefused(
             ErrorName.UNTRUSTED_SEED,
-            f"{shown(name)} cannot be trusted: keys are enrolled ([trust] allowed_signers) and this version cannot check "
+            f"{shown(name)} cannot be trusted: keys are enrolled ([trust] allowed_signers), and this version checks no "
             "signatures yet; take the keys out of that file to go by digests alone",
         )
 
