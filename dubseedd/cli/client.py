@@ -1,16 +1,13 @@
-"""The daemon as dubseedctl sees it: its objects as frozen values, its methods as calls.
-
-Field names are those of org.dubnium.Seed1.xml in Python's spelling; units as there.
-"""
+"""The daemon as dubseedctl sees it: its objects as frozen values, its methods as calls."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
 from typing import Any, Self, TypeVar
 
-from dubseedd.adapters.bus import DBUS, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import DBUS, DBUS_PATH, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.cli.exits import UNREACHABLE, Complaint
+from dubseedd.cli.views import NO_ERROR, BundleView, JobView, ManagerView, SeedView, State, view
 from dubseedd.names import (
     BUNDLE_INTERFACE,
     BUS_NAME,
@@ -22,101 +19,20 @@ from dubseedd.names import (
 
 PROPERTIES = f"{DBUS}.Properties"
 OBJECT_MANAGER = f"{DBUS}.ObjectManager"
-ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class ManagerView:
-    """The daemon as a whole."""
-
-    version: str
-    state: str
-    status: str
-    last_error: tuple[str, str]
-    safe_to_remove: bool
-    store: str
-    trust: str
-
-
-@dataclass(frozen=True, slots=True)
-class SeedView:
-    """A seed; `bundles` are (name, size, manifest digest, verdict)."""
-
-    path: str
-    uuid: str
-    label: str
-    device: str
-    filesystem: str
-    size: int
-    drive: str
-    mount_point: str
-    state: str
-    safe_to_remove: bool
-    bundles: tuple[tuple[str, int, str, str], ...]
-    error: tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """A job; `progress` is (percentage, sentence, depth)."""
-
-    path: str
-    id: int
-    kind: str
-    bundle: str
-    state: str
-    bytes_total: int
-    bytes_done: int
-    bytes_skipped: int
-    files_total: int
-    files_done: int
-    current_file: str
-    rate: int
-    expected_end_time: int
-    progress: tuple[int, str, int]
-    error: tuple[str, str]
-
-    @property
-    def ended(self) -> bool:
-        """Nothing more happens to it by itself, unless the stick comes back."""
-        return self.state in ENDED
-
-
-@dataclass(frozen=True, slots=True)
-class BundleView:
-    """A bundle in the store."""
-
-    name: str
-    path: str
-    size: int
-    files: int
-    manifest_sha256: str
-    format: str
-    state: str
-    installed_at: int
-    verified_at: int
-    seed_uuid: str
-    error: tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Everything at one moment."""
-
-    manager: ManagerView
-    seeds: tuple[SeedView, ...]
-    jobs: tuple[JobView, ...]
-    bundles: tuple[BundleView, ...]
-
-
 class Client:
-    """A connection to the daemon. Its methods raise RemoteError, BusGone or TimeoutError."""
+    """A connection to the daemon. Its methods raise RemoteError, BusGone, TimeoutError or Complaint."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._news = asyncio.Event()
+        self._errors: dict[str, tuple[str, str]] = {}
+        self._ended: dict[str, tuple[str, JobView]] = {}
+        """The jobs that have ended since we listen, by path, with who said so: the daemon forgets them in time."""
+        self._lost = self._away = False
 
     @classmethod
     @asynccontextmanager
@@ -127,34 +43,83 @@ class Client:
             client = cls(connection)
             await connection.subscribe(Match(sender=BUS_NAME, below=ROOT_PATH), client._on_signal)
             gone = Match(sender=DBUS, member="NameOwnerChanged", arg0=BUS_NAME)
-            await connection.subscribe(gone, client._on_signal)
+            await connection.subscribe(gone, client._on_owner)
             yield client
         finally:
             await connection.close()
 
-    def _on_signal(self, _: Signal) -> None:
+    def _on_signal(self, signal: Signal) -> None:
+        if (signal.interface, signal.member) == (JOB_INTERFACE, "Completed"):
+            _, name, sentence = signal.body
+            self._errors[signal.path] = (name, sentence)
+        elif (signal.interface, signal.member) == (MANAGER_INTERFACE, "JobRemoved"):
+            number, path, bundle, result = signal.body
+            job = JobView(path, number, "", bundle, result, error=self._errors.pop(path, NO_ERROR))
+            self._ended[path] = (signal.sender, job)
+        self._news.set()
+
+    def _on_owner(self, signal: Signal) -> None:
+        _, former, following = signal.body
+        if former:
+            self._lost = True
+            self._ended.clear()
+        self._away = not following
         self._news.set()
 
     async def state(self) -> State:
         (manager,) = await self._call(ROOT_PATH, PROPERTIES, "GetAll", "s", MANAGER_INTERFACE)
         (objects,) = await self._call(ROOT_PATH, OBJECT_MANAGER, "GetManagedObjects")
-        return State(
-            manager=_view(ManagerView, manager),
-            seeds=_views(SeedView, SEED_INTERFACE, objects),
-            jobs=tuple(sorted(_views(JobView, JOB_INTERFACE, objects), key=lambda job: job.id)),
-            bundles=tuple(sorted(_views(BundleView, BUNDLE_INTERFACE, objects), key=lambda bundle: bundle.name)),
-        )
+        try:
+            jobs = (*_views(JobView, JOB_INTERFACE, objects), *await self._forgotten(objects))
+            return State(
+                manager=view(ManagerView, manager),
+                seeds=_views(SeedView, SEED_INTERFACE, objects),
+                jobs=tuple(sorted(jobs, key=lambda job: job.id)),
+                bundles=tuple(sorted(_views(BundleView, BUNDLE_INTERFACE, objects), key=lambda bundle: bundle.name)),
+            )
+        except KeyError as error:
+            raise Complaint(
+                f"the dubseedd that runs is of another version (it has no {error.args[0]}); "
+                "restart it: systemctl restart dubseedd",
+                UNREACHABLE,
+            ) from error
 
-    async def states(self) -> AsyncIterator[State]:
-        """The state now, and again after each change, until the caller has seen enough."""
+    async def _forgotten(self, objects: Mapping[str, Any]) -> list[JobView]:
+        """The jobs that ended while we listened and that the daemon shows no more. Anybody may send us a signal, so
+        only the daemon's own are believed."""
+        ended = [(sender, job) for path, (sender, job) in self._ended.items() if path not in objects]
+        if not ended:
+            return []
+        (owner,) = await self._connection.call(DBUS, DBUS_PATH, DBUS, "GetNameOwner", "s", [BUS_NAME])
+        return [job for sender, job in ended if sender == owner]
+
+    async def states(self, *, patient: bool = False) -> AsyncIterator[State]:
+        """The state now, and again after each change, until the caller has seen enough.
+
+        A daemon that goes away takes its jobs with it: a Complaint, or for the patient a pause until it is back.
+        """
         while True:
             self._news.clear()
-            yield await self.state()
-            lost = asyncio.ensure_future(self._connection.lost())
-            news = asyncio.ensure_future(self._news.wait())
-            await asyncio.wait({lost, news}, return_when=asyncio.FIRST_COMPLETED)
-            lost.cancel()
-            news.cancel()
+            if self._lost and not patient:
+                raise Complaint(
+                    "dubseedd was stopped or restarted meanwhile; dubseedctl status shows how things are", UNREACHABLE
+                )
+            if not self._away:
+                try:
+                    state = await self.state()
+                except RemoteError:
+                    if not self._lost:
+                        raise
+                    continue
+                yield state
+            await self._something_new()
+
+    async def _something_new(self) -> None:
+        lost = asyncio.ensure_future(self._connection.lost())
+        news = asyncio.ensure_future(self._news.wait())
+        await asyncio.wait({lost, news}, return_when=asyncio.FIRST_COMPLETED)
+        lost.cancel()
+        news.cancel()
 
     async def sync(self, seed: str, bundle: str, options: Mapping[str, bool]) -> list[str]:
         """Queue syncs; the paths of the jobs."""
@@ -184,22 +149,5 @@ class Client:
 
 def _views(kind: type[T], interface: str, objects: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[T, ...]:
     return tuple(
-        _view(kind, {"Path": path, **shown[interface]}) for path, shown in objects.items() if interface in shown
+        view(kind, {"Path": path, **shown[interface]}) for path, shown in objects.items() if interface in shown
     )
-
-
-def _view(kind: type[T], properties: Mapping[str, Any]) -> T:
-    """A frozen view of an object; what this dubseedctl does not know is left out."""
-    told = {_snake(name): _frozen(value) for name, value in properties.items()}
-    return kind(**{field.name: told[field.name] for field in fields(kind)})  # type: ignore[arg-type]  # a dataclass
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
-
-
-__all__ = ["BundleView", "Client", "JobView", "ManagerView", "RemoteError", "SeedView", "State"]

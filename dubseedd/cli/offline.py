@@ -5,17 +5,20 @@ Nothing here needs a bus, udev or any third-party library but blake3.
 
 import argparse
 import os
-import sys
 import time
 from contextlib import closing
 from typing import Any
 
 from dubseedd.cli import show
-from dubseedd.cli.exits import DONE, FAILED
+from dubseedd.cli.exits import DONE, FAILED, complain
+from dubseedd.cli.progress import Display, display
+from dubseedd.cli.views import JobView
+from dubseedd.cli.working import watched
 from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
 from dubseedd.core.events import Event
 from dubseedd.core.progress import Meter
+from dubseedd.core.receipt import Receipt
 from dubseedd.engine.configfile import load
 from dubseedd.engine.durable import FOLDER
 from dubseedd.engine.filling import SyncTools
@@ -29,6 +32,16 @@ from dubseedd.engine.verifying import verify as verify_bundle
 from dubseedd.errors import CallRefused, Failure
 from dubseedd.names import ErrorName, EventName, Field
 
+Result = dict[str, Any]
+"""What came of one bundle, as the JSON shows it."""
+
+OUTCOMES: dict[Readiness, tuple[str, EventName]] = {
+    Readiness.STAGED: ("installed", EventName.BUNDLE_INSTALLED),
+    Readiness.ADOPTABLE: ("adopted", EventName.BUNDLE_ADOPTED),
+    Readiness.CURRENT: ("current", EventName.BUNDLE_CURRENT),
+    Readiness.PLANNED: ("planned", EventName.BUNDLE_FOUND),
+}
+
 
 def sync(options: argparse.Namespace) -> int:
     """Sync a mounted seed into a store; one refused bundle stops no other."""
@@ -36,14 +49,18 @@ def sync(options: argparse.Namespace) -> int:
     results = []
     with _seed(options.from_folder, config) as seed, closing(Store(options.store or config.store.path)) as store:
         settle(store)
-        offers = [offer for offer in seed.offers(config.seed.bundles) if options.bundle in ("", offer.name)]
+        offers = [offer for offer in seed.offers(config.seed.bundles) if options.bundle in (None, offer.name)]
         if not offers:
             what = f"a bundle {options.bundle}" if options.bundle else "any bundle"
             raise CallRefused(ErrorName.NOT_FOUND, f"{options.from_folder} does not have {what}; look into its models/")
         for offer in offers:
-            results.append(_sync_one(store, seed, offer, config, options))
-            if not options.json:
-                print(_line(results[-1]), file=sys.stdout if results[-1]["error"] == "" else sys.stderr)
+            with display(quiet=options.json) as screen:
+                result = OfflineSync(store, offer, config, options, screen).run(seed)
+            results.append(result)
+            if result["error"]:
+                complain(f"{shown(offer.name)} is {result['outcome']}: {result['message']}")
+            elif not options.json:
+                print(_line(result), flush=True)
     if options.json:
         print(show.document("sync", store=store.path, bundles=results))
     return FAILED if any(result["error"] for result in results) else DONE
@@ -63,55 +80,71 @@ def _seed(folder: str, config: Config) -> SeedFolder:
         os.close(root)
 
 
-def _sync_one(
-    store: Store, seed: SeedFolder, offer: Offer, config: Config, options: argparse.Namespace
-) -> dict[str, Any]:
-    """One bundle: what came of it, as the JSON shows it."""
-    history = History(store.own)
+class OfflineSync:
+    """The sync of one bundle, told to the history of the store unless it is only planned."""
 
-    def tell(name: EventName, message: str, **more: str) -> None:
-        fields = {Field.EVENT: name.value, Field.BUNDLE: offer.name, Field.MANIFEST: offer.manifest_sha256}
-        extra = {Field[key.upper()]: value for key, value in more.items()}
-        history.append(Event(name, message, _now(), {**fields, **extra}))
+    def __init__(
+        self, store: Store, offer: Offer, config: Config, options: argparse.Namespace, screen: Display
+    ) -> None:
+        self._store = store
+        self._offer = offer
+        self._screen = screen
+        self._quiet: bool = options.json
+        self._wish = Wish(offer.name, offer.manifest_sha256, options.dry_run, options.replace_foreign)
+        self._tools = SyncTools(config=config, note=self._note, gave_up=self._gave_up, adopted=self._adopted)
 
-    def note(sentence: str) -> None:
-        if not options.json:
-            print(sentence, file=sys.stderr)
+    def run(self, seed: SeedFolder) -> Result:
+        offer, meter = self._offer, self._tools.meter
+        result: Result = {"name": offer.name, "outcome": "refused", "error": "", "message": ""}
+        try:
+            if offer.refusal:
+                raise offer.refusal
+            readiness = watched(lambda: self._work(seed), self._job, meter, self._tools.stop, self._screen)
+            result["outcome"], event = OUTCOMES[readiness]
+            self._tell(event, f"{offer.name} is {result['outcome']}", {Field.MANIFEST: offer.manifest_sha256})
+        except Failure as failure:
+            event = EventName.BUNDLE_REFUSED if offer.refusal else EventName.JOB_FAILED
+            fields = {Field.ERROR: failure.error.full, Field.FILE: failure.file}
+            self._tell(event, f"{shown(offer.name)}: {failure.sentence}", fields)
+            result |= {"error": failure.error.full, "message": failure.sentence}
+            result["outcome"] = "refused" if offer.refusal else "failed"
+        planned = meter.bytes_total if result["outcome"] == "planned" else meter.bytes_done
+        return result | {"bytes_done": planned, "bytes_skipped": meter.bytes_skipped}
 
-    result = {"name": offer.name, "outcome": "refused", "error": "", "message": "", "bytes_done": 0, "bytes_skipped": 0}
-    meter = Meter()
-    try:
-        if offer.refusal:
-            raise offer.refusal
-        wish = Wish(offer.name, offer.manifest_sha256, options.dry_run, options.replace_foreign)
-        with closing(BundleSync(store, wish, SyncTools(config=config, meter=meter, note=note, gave_up=note))) as work:
+    @property
+    def _job(self) -> JobView:
+        return JobView("", 1, "sync", self._offer.name, "queued")
+
+    def _work(self, seed: SeedFolder) -> Readiness:
+        with closing(BundleSync(self._store, self._wish, self._tools)) as work:
             readiness = work.prepare(seed)
             if readiness in (Readiness.STAGED, Readiness.ADOPTABLE):
                 work.publish()
-        outcome, event = _OUTCOMES[readiness]
-        if event:
-            tell(event, f"{offer.name} is {outcome}")
-        result |= {"outcome": outcome}
-    except Failure as failure:
-        refused = EventName.BUNDLE_REFUSED if offer.refusal else EventName.JOB_FAILED
-        tell(refused, f"{shown(offer.name)}: {failure.sentence}", error=failure.error.full, file=failure.file)
-        result |= {"outcome": "refused" if offer.refusal else "failed", "error": failure.error.full}
-        result |= {"message": failure.sentence}
-    planned = meter.bytes_total if result["outcome"] == "planned" else meter.bytes_done
-    return result | {"bytes_done": planned, "bytes_skipped": meter.bytes_skipped}
+        return readiness
+
+    def _note(self, sentence: str) -> None:
+        self._tell(EventName.BUNDLE_FOUND, sentence)
+        self._say(sentence)
+
+    def _gave_up(self, sentence: str) -> None:
+        self._tell(EventName.BUNDLE_REMOVED, sentence)
+        self._say(sentence)
+
+    def _adopted(self, receipt: Receipt) -> None:
+        sentence = f"{receipt.name} was put there by hand and is verified now: adopted, nothing was copied"
+        self._tell(EventName.BUNDLE_ADOPTED, sentence, {Field.MANIFEST: receipt.manifest_sha256})
+        self._say(sentence)
+
+    def _say(self, sentence: str) -> None:
+        if not self._quiet:
+            print(sentence, flush=True)
+
+    def _tell(self, name: EventName, message: str, more: dict[Field, str] | None = None) -> None:
+        if not self._wish.dry_run:
+            _record(self._store, name, message, {Field.BUNDLE: self._offer.name, **(more or {})})
 
 
-_OUTCOMES: dict[Readiness, tuple[str, EventName | None]] = {
-    Readiness.STAGED: ("installed", EventName.BUNDLE_INSTALLED),
-    Readiness.ADOPTABLE: ("adopted", EventName.BUNDLE_ADOPTED),
-    Readiness.CURRENT: ("current", EventName.BUNDLE_CURRENT),
-    Readiness.PLANNED: ("planned", None),
-}
-
-
-def _line(result: dict[str, Any]) -> str:
-    if result["error"]:
-        return f"{shown(result['name'])} is {result['outcome']}: {result['message']}"
+def _line(result: Result) -> str:
     skipped = f", {show.size(result['bytes_skipped'])} were there already" if result["bytes_skipped"] else ""
     verb = "to copy" if result["outcome"] == "planned" else "copied"
     return f"{result['name']} is {result['outcome']}: {show.size(result['bytes_done'])} {verb}{skipped}"
@@ -119,22 +152,50 @@ def _line(result: dict[str, Any]) -> str:
 
 def verify(options: argparse.Namespace) -> int:
     """Read installed bundles back, without the daemon."""
-    config = load(options.config)
-    results = []
-    with closing(Store(options.store or config.store.path)) as store:
-        names = options.bundles or [one.name for one in store.listing() if one.state is not BundleState.FOREIGN]
-        for name in names:
-            receipt = store.receipt(name)
-            if receipt is None:
-                raise CallRefused(ErrorName.NOT_FOUND, f"{name} is not installed by dubseedd in {store.path}")
-            fresh = verify_bundle(store, receipt, Meter(), StopFlag(), now=_now())
-            results.append({"name": name, "error": fresh.damage[0], "message": fresh.damage[1]})
-            if not options.json:
-                whole = f"{name} is whole: {len(fresh.files)} files, {show.size(fresh.size)}"
-                print(fresh.damage[1] or whole, file=sys.stderr if fresh.damage[0] else sys.stdout)
+    path = options.store or load(options.config).store.path
+    if not os.path.isdir(path):
+        raise CallRefused(ErrorName.NOT_FOUND, f"there is no store {path}; name the right one: --store DIR")
+    with closing(Store(path)) as store:
+        results = [_verify_one(store, receipt, quiet=options.json) for receipt in _chosen(store, options.bundles)]
     if options.json:
         print(show.document("verify", bundles=results))
+    elif not results:
+        print("nothing is installed, so there is nothing to verify")
     return FAILED if any(result["error"] for result in results) else DONE
+
+
+def _chosen(store: Store, names: list[str]) -> list[Receipt]:
+    """The receipts of the bundles that were named, or of all."""
+    names = names or [one.name for one in store.listing() if one.state is not BundleState.FOREIGN]
+    receipts = [receipt for name in names if (receipt := store.receipt(name))]
+    missing = set(names) - {receipt.name for receipt in receipts}
+    if missing:
+        raise CallRefused(
+            ErrorName.NOT_FOUND, f"{', '.join(sorted(missing))} is not installed by dubseedd in {store.path}"
+        )
+    return receipts
+
+
+def _verify_one(store: Store, receipt: Receipt, *, quiet: bool) -> Result:
+    meter, stop, name = Meter(), StopFlag(), receipt.name
+    job = JobView("", 1, "verify", name, "queued")
+    with display(quiet=quiet) as screen:
+        fresh = watched(lambda: verify_bundle(store, receipt, meter, stop, now=_now()), job, meter, stop, screen)
+    error, message = fresh.damage
+    if error:
+        _record(store, EventName.BUNDLE_DAMAGED, message, {Field.BUNDLE: name, Field.ERROR: error})
+        complain(message)
+    elif not quiet:
+        print(f"{name} is whole: {len(fresh.files)} files, {show.size(fresh.size)}", flush=True)
+    return {"name": name, "error": error, "message": message}
+
+
+def _record(store: Store, name: EventName, message: str, fields: dict[Field, str]) -> None:
+    """Write an event into the history. What was done stands even where that cannot be."""
+    try:
+        History(store.own).append(Event(name, message, _now(), {Field.EVENT: name.value, **fields}))
+    except OSError as error:
+        complain(f"the history of {store.path} cannot be written ({error.strerror}); make room there")
 
 
 def _now() -> int:

@@ -1,18 +1,17 @@
 """Live progress of jobs: a bar each on a terminal, plain lines anywhere else.
 
-The bar needs rich, which is an extra; without it the lines do.
+The bar needs rich, which is an extra; without it, and on a terminal that cannot move its cursor, the lines do.
 """
 
 import importlib.util
+import os
 import sys
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
 from dubseedd.cli import show
-from dubseedd.cli.client import JobView
-
-MICROSECONDS = 1_000_000
+from dubseedd.cli.views import JobView
 
 
 class Display(Protocol):
@@ -20,21 +19,19 @@ class Display(Protocol):
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
-    def update(self, jobs: Sequence[JobView]) -> None: ...
+    def update(self, jobs: Sequence[JobView], /) -> None: ...
 
 
-def display() -> Display:
-    """The best that this output can show."""
-    if sys.stdout.isatty() and importlib.util.find_spec("rich"):
-        return Bars()
-    return Lines()
+def display(*, quiet: bool = False) -> Display:
+    """The best that this output can show; nothing where `quiet`."""
+    if quiet:
+        return Silence()
+    capable = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return Bars() if capable and importlib.util.find_spec("rich") else Lines()
 
 
-class Lines:
-    """A line when a job begins a phase, at each tenth, and when it ends."""
-
-    def __init__(self) -> None:
-        self._told: dict[int, tuple[str, int]] = {}
+class Silence:
+    """Shows nothing: the output belongs to a program."""
 
     def __enter__(self) -> Self:
         return self
@@ -42,7 +39,17 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         return
 
-    def update(self, jobs: Sequence[JobView]) -> None:
+    def update(self, _: Sequence[JobView], /) -> None:
+        return
+
+
+class Lines(Silence):
+    """A line when a job begins a phase, at each tenth, and when it ends."""
+
+    def __init__(self) -> None:
+        self._told: dict[int, tuple[str, int]] = {}
+
+    def update(self, jobs: Sequence[JobView], /) -> None:
         for job in jobs:
             reached = (job.state, job.progress[0] // 10)
             if self._told.get(job.id) != reached:
@@ -51,71 +58,66 @@ class Lines:
 
 
 class Bars:
-    """A bar for each job: bytes, rate, time left and the file in work. Lines stay when a job ends."""
+    """Two lines for each job at work, the bar and its details; lines stay when a job ends.
+
+    tiny-llama  ━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━━━━━━━━━━━━   48 %  0:05
+      copying, 2.92 GiB of 6.10 GiB, 596 MiB/s, model-00004-of-0000…
+    """
 
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - an optional extra
-        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - an optional extra
-        from rich.table import Column  # noqa: PLC0415 - an optional extra
-        from rich.text import Text  # noqa: PLC0415 - an optional extra
+        from rich.live import Live  # noqa: PLC0415 - an optional extra
 
-        self._progress: Any = Progress(
-            TextColumn("{task.fields[bundle]}", table_column=Column(no_wrap=True, max_width=24, overflow="ellipsis")),
-            TextColumn("{task.fields[phase]}", style="dim"),
-            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
-            TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
-            TextColumn("{task.fields[amount]}", table_column=Column(no_wrap=True)),
-            TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True)),
-            TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
-            TextColumn(
-                "{task.fields[file]}", style="dim", table_column=Column(no_wrap=True, ratio=1, overflow="ellipsis")
-            ),
-            console=Console(highlight=False),
-            expand=True,
-        )
-        self._text = Text
-        self._tasks: dict[int, Any] = {}
+        self._console = Console(highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._ended: set[int] = set()
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._live.stop()
 
-    def update(self, jobs: Sequence[JobView]) -> None:
+    def update(self, jobs: Sequence[JobView], /) -> None:
+        from rich.console import Group  # noqa: PLC0415 - an optional extra
+
         for job in jobs:
-            if job.id in self._ended and job.ended:
-                continue
-            if job.ended:
-                self._end(job)
-                continue
-            self._ended.discard(job.id)
-            if job.id not in self._tasks:
-                self._tasks[job.id] = self._progress.add_task("", total=100, **_fields(job))
-            self._progress.update(self._tasks[job.id], completed=job.progress[0], **_fields(job))
+            if not job.ended:
+                self._ended.discard(job.id)
+            elif job.id not in self._ended:
+                self._ended.add(job.id)
+                self._say_end(job)
+        running = [show.printable(job) for job in jobs if not job.ended]
+        queued = sum(job.state == "queued" for job in running)
+        parts = [_bar(job) for job in running if job.state != "queued"]
+        self._live.update(Group(*parts, *([f"{queued} queued"] if queued else [])), refresh=True)
 
-    def _end(self, job: JobView) -> None:
-        self._ended.add(job.id)
-        if (task := self._tasks.pop(job.id, None)) is not None:
-            self._progress.remove_task(task)
+    def _say_end(self, job: JobView) -> None:
+        from rich.text import Text  # noqa: PLC0415 - an optional extra
+
         mark = ("✓ ", "green") if job.state == "done" else ("✗ ", "red")
-        self._progress.console.print(self._text.assemble(mark, show.line(job)))
+        self._console.print(Text.assemble(mark, show.line(job)))
 
 
-def _fields(job: JobView) -> dict[str, str]:
-    return {
-        "bundle": job.bundle,
-        "phase": job.state,
-        "amount": show.size(job.bytes_done),
-        "rate": f"{show.size(job.rate)}/s" if job.rate else "",
-        "left": _left(job.expected_end_time),
-        "file": job.current_file,
-    }
+def _bar(job: JobView) -> Any:
+    """A job at work as something that rich can draw."""
+    from rich.console import Group  # noqa: PLC0415 - an optional extra
+    from rich.progress_bar import ProgressBar  # noqa: PLC0415 - an optional extra
+    from rich.table import Table  # noqa: PLC0415 - an optional extra
+    from rich.text import Text  # noqa: PLC0415 - an optional extra
+
+    head = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    head.add_column(no_wrap=True, overflow="ellipsis", max_width=30)
+    head.add_column(ratio=1, min_width=8)
+    head.add_column(no_wrap=True, justify="right", min_width=5)
+    head.add_column(no_wrap=True)
+    percent = job.progress[0]
+    head.add_row(Text(job.bundle), ProgressBar(100, percent), f"{percent} %", _left(job.expected_end_time))
+    return Group(head, Text(f"  {show.details(job)}", style="dim", no_wrap=True, overflow="ellipsis"))
 
 
 def _left(end: int) -> str:
-    """The time left as m:ss; empty while nothing can be said."""
-    seconds = round(end / MICROSECONDS - time.time()) if end else -1
-    return f"{seconds // 60}:{seconds % 60:02}" if seconds >= 0 else ""
+    """The time left; empty while nothing can be said."""
+    seconds = round(end / show.MICROSECONDS - time.time()) if end else -1
+    return show.duration(seconds) if seconds >= 0 else ""

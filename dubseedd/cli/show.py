@@ -1,19 +1,38 @@
-"""What dubseedctl prints: pure functions from views to text and to JSON."""
+"""What dubseedctl prints: pure functions from views to text and to JSON.
+
+The JSON is one object, `{"schemaVersion": 1, "command": "seed status", …}`, with these keys beside:
+
+    status             daemon, seeds, jobs, bundles, next (a sentence)
+    list               bundles
+    watch sync verify  jobs: those that were followed, as they ended
+    sync --from        store; bundles: name, outcome (installed adopted current planned refused failed), error, message,
+                       bytesDone, bytesSkipped
+    verify --offline   bundles: name, error, message
+
+daemon, seeds, jobs and bundles have the properties of org.dubnium.Seed1.xml as keys in camelCase. Sizes are bytes,
+times microseconds since the epoch.
+"""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-from dubseedd.names import ERROR_PREFIX
-
-if TYPE_CHECKING:
-    from dubseedd.cli.client import BundleView, JobView, SeedView, State
+from dubseedd.cli.views import BundleView, JobView, SeedView, State
+from dubseedd.names import DEFAULT_LABEL, ERROR_PREFIX
 
 SCHEMA_VERSION = 1
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 MICROSECONDS = 1_000_000
+UUID_CHARACTERS = 9
+"""As much of a seed's UUID as FAT has: enough to tell sticks apart, and a table stays narrow."""
+SHORTEST_NAME = 12
+
+V = TypeVar("V")
+
+
+# Values
 
 
 def size(count: int) -> str:
@@ -29,92 +48,161 @@ def day(microseconds: int) -> str:
     """A time as a local date; `never` for 0."""
     if not microseconds:
         return "never"
-    return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC).astimezone().strftime("%Y-%m-%d")
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned columns, the last one ragged."""
+def duration(seconds: int) -> str:
+    """m:ss, or h:mm:ss from one hour on."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+def amount(job: JobView) -> str:
+    """How much of a job is done."""
+    parts = []
+    if job.bytes_total or not job.bytes_skipped:
+        parts.append(f"{size(job.bytes_done)} of {size(job.bytes_total)}")
+    if job.bytes_skipped:
+        parts.append(f"{size(job.bytes_skipped)} were there already")
+    return ", ".join(parts)
+
+
+def printable(value: V) -> V:
+    """A view or a text with whatever could speak to a terminal escaped, at any depth: names come from sticks."""
+    found: Any = value
+    if isinstance(value, str):
+        found = "".join(char if char.isprintable() else repr(char)[1:-1] for char in value)
+    elif isinstance(value, tuple):
+        found = tuple(printable(item) for item in value)
+    elif hasattr(value, "__dataclass_fields__"):
+        view: Any = value
+        found = replace(view, **{field.name: printable(getattr(view, field.name)) for field in fields(view)})
+    return found  # type: ignore[no-any-return]  # what came in, in the same shape
+
+
+# Pages
+
+
+def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """Rows as aligned columns, the last one ragged; the first gives way where `width` characters do not do."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines)
+    if width is not None:
+        others = sum(widths[1:]) + 2 * (len(widths) - 1)
+        widths[0] = min(widths[0], max(SHORTEST_NAME, width - others))
+    lines = (
+        "  ".join(cell.ljust(room) for cell, room in zip((_cut(row[0], widths[0]), *row[1:]), widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
 
 
-def bundles(found: "Sequence[BundleView]") -> str:
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def bundles(found: Sequence[BundleView], width: int | None = None) -> str:
     """The store as a table."""
     if not found:
         return "The store is empty."
-    head = ("NAME", "STATE", "SIZE", "FILES", "FORMAT", "VERIFIED")
     rows = [
-        (
-            one.name,
-            one.state,
-            size(one.size),
-            str(one.files),
-            one.format,
-            day(one.verified_at) if one.installed_at else "-",
-        )
-        for one in found
+        (one.name, one.state, size(one.size), day(one.verified_at) if one.installed_at else "-", _origin(one))
+        for one in printable(tuple(found))
     ]
-    return columns([head, *rows])
+    return columns([("NAME", "STATE", "SIZE", "VERIFIED", "FROM"), *rows], width)
 
 
-def status(state: "State") -> str:
+def _origin(bundle: BundleView) -> str:
+    return _cut(bundle.seed_uuid, UUID_CHARACTERS) or "-"
+
+
+def status(state: State, width: int | None = None) -> str:
     """Everything on one page, what to do next at its end."""
+    state = printable(state)
+    inner = width - 2 if width is not None else None
     manager = state.manager
     parts = [
         f"dubseedd {manager.version}: {manager.state}. {manager.status}",
         f"Store: {manager.store} ({manager.trust})",
     ]
-    parts += [_seed(seed) for seed in state.seeds]
+    parts += [_seed(seed, inner) for seed in state.seeds]
     if state.jobs:
-        parts.append("Jobs:\n" + _indented(columns([_job_row(job) for job in state.jobs])))
+        parts.append("Jobs:\n" + _indented(columns([_job_row(job, manager.status) for job in state.jobs])))
     if state.bundles:
-        parts.append("Bundles:\n" + _indented(bundles(state.bundles)))
+        parts.append("Bundles:\n" + _indented(bundles(state.bundles, inner)))
     return "\n\n".join([*parts, f"Next: {next_step(state)}"])
 
 
-def _seed(seed: "SeedView") -> str:
+def _seed(seed: SeedView, width: int | None) -> str:
     drive = f", {seed.drive}" if seed.drive else ""
     where = f", mounted at {seed.mount_point}" if seed.mount_point else ""
     head = f"Seed {seed.label} on {seed.device} ({seed.filesystem}, {size(seed.size)}{drive}): {seed.state}{where}"
-    lines = [(name, size(length), verdict.removeprefix(ERROR_PREFIX)) for name, length, _, verdict in seed.bundles]
+    lines = [
+        (name, size(length) if length else "-", verdict.removeprefix(ERROR_PREFIX))
+        for name, length, _, verdict in seed.bundles
+    ]
     error = f"\n  {seed.error[1]}" if seed.error[1] else ""
-    return head + error + ("\n" + _indented(columns(lines)) if lines else "")
+    return head + error + ("\n" + _indented(columns(lines, width)) if lines else "")
 
 
-def _job_row(job: "JobView") -> tuple[str, ...]:
-    return (str(job.id), job.kind, job.bundle, job.state, f"{job.progress[0]} %", job.error[1] or amount(job))
+def _job_row(job: JobView, told: str) -> tuple[str, ...]:
+    """A job in a table; of an error whose sentence has been `told` above, the name will do."""
+    name, sentence = job.error
+    error = name.removeprefix(ERROR_PREFIX) if sentence and sentence in told else sentence
+    return (str(job.id), job.kind, job.bundle, job.state, f"{job.progress[0]} %", error or amount(job))
 
 
-def amount(job: "JobView") -> str:
-    """How much of a job is done."""
-    skipped = f", {size(job.bytes_skipped)} were there already" if job.bytes_skipped else ""
-    return f"{size(job.bytes_done)} of {size(job.bytes_total)}{skipped}"
-
-
-def next_step(state: "State") -> str:
+def next_step(state: State) -> str:
     """What a person should do now."""
     if any(job.state == "interrupted" for job in state.jobs):
         return "plug the stick in again; the job goes on by itself"
     if any(not job.ended for job in state.jobs):
         return "wait; dubseedctl watch shows how it goes on"
+    if any(seed.state in ("mounting", "scanning", "working") for seed in state.seeds):
+        return "wait; the stick is being looked at"
     mounted = [seed for seed in state.seeds if seed.mount_point]
     if mounted:
         return f"unmount {mounted[0].mount_point} before you pull the stick: umount {mounted[0].mount_point}"
-    refused = [name for seed in state.seeds for name, _, _, verdict in seed.bundles if verdict.startswith(ERROR_PREFIX)]
+    return _trouble(state) or _peace(state)
+
+
+def _trouble(state: State) -> str:
+    """What to do about what went wrong; empty where nothing did."""
+    refused = any(verdict.startswith(ERROR_PREFIX) for seed in state.seeds for *_, verdict in seed.bundles)
     if refused or any(seed.error[0] for seed in state.seeds):
         return "look at what was refused: journalctl -u dubseedd -p warning"
+    damaged = [bundle.name for bundle in state.bundles if bundle.state == "damaged"]
+    if damaged:
+        return f"plug in a stick with {damaged[0]}; that mends it"
+    if state.manager.state == "failed":
+        return "mend what the last job failed of, then dubseedctl sync; all about it: journalctl -u dubseedd -p warning"
+    return ""
+
+
+def _peace(state: State) -> str:
     if state.seeds:
         return "nothing to do; you may pull the stick"
-    return "nothing to do" if state.bundles else "plug in a stick with model bundles"
+    return "nothing to do" if state.bundles else f"plug in a stick labelled {DEFAULT_LABEL}"
 
 
-def line(job: "JobView") -> str:
+# Lines
+
+
+def line(job: JobView) -> str:
     """One line on a job, for output that is no terminal."""
+    job = printable(job)
     if job.ended:
         return f"{job.bundle}: {job.state}" + (f": {job.error[1]}" if job.error[1] else f", {amount(job)}")
     rate = f", {size(job.rate)}/s" if job.rate else ""
     return f"{job.bundle}: {job.state}, {job.progress[0]} %, {amount(job)}{rate}"
+
+
+def details(job: JobView) -> str:
+    """What a job does right now, the file last: that is what gives way where there is no room."""
+    rate = f"{size(job.rate)}/s" if job.rate else ""
+    return ", ".join(part for part in (job.state, amount(job), rate, job.current_file) if part)
+
+
+# JSON
 
 
 def document(command: str, **content: Any) -> str:

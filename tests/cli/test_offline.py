@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -31,19 +32,30 @@ def ctl(tmp_path: Path, store: Path) -> Run:
     config = tmp_path / "dubseedd.toml"
     config.write_text(f'[store]\npath = "{store}"\nreserve = 0\n')
 
-    def run(command: str, *options: str, code: str = "", stdin: None = None) -> "subprocess.CompletedProcess[str]":
+    def run(
+        command: str, *options: str, code: str = "", stdout: int | IO[bytes] = subprocess.PIPE
+    ) -> "subprocess.CompletedProcess[str]":
         program = [sys.executable, "-c", f"{code}\nimport sys\nfrom dubseedd.cli.main import main\nsys.exit(main())"]
         argv = [*program, command, "--config", str(config), *options]
-        return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=tmp_path)
+        buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        return subprocess.run(
+            argv, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path, env=buffered
+        )
 
     return run
+
+
+def events(store: Path) -> list[str]:
+    """What the history of a store tells, oldest first."""
+    lines = (store / ".dubseed/history.jsonl").read_text().splitlines()
+    return [json.loads(line)["dubseed_event"] for line in lines]
 
 
 def test_a_seed_is_synced_into_a_store_that_is_not_there_yet(seed: Path, store: Path, ctl: Run) -> None:
     write_bundle(seed / "models/tiny", FILES)
     done = ctl("sync", "--from", str(seed), "--store", str(store))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "tiny is installed: 196 KiB copied\n"
+    assert done.stdout.splitlines()[-1] == "tiny is installed: 196 KiB copied"
     assert contents(store / "tiny") == published(FILES)
 
 
@@ -52,7 +64,7 @@ def test_one_refused_bundle_stops_no_other_and_is_the_exit_status(seed: Path, st
     write_bundle(seed / "models/good", FILES)
     done = ctl("sync", "--from", str(seed))
     assert done.returncode == 1
-    assert done.stderr.startswith("bad is refused: x.pkl holds pickled weights")
+    assert done.stderr.startswith("dubseedctl: bad is refused: x.pkl holds pickled weights")
     assert contents(store / "good") == published(FILES)
     assert not (store / "bad").exists()
 
@@ -72,14 +84,17 @@ def test_the_second_time_it_is_current(seed: Path, ctl: Run) -> None:
     write_bundle(seed / "models/tiny", FILES)
     ctl("sync", "--from", str(seed))
     done = ctl("sync", "--from", str(seed))
-    assert (done.returncode, done.stdout) == (0, "tiny is current: 0 B copied, 196 KiB were there already\n")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "tiny is current: 0 B copied, 196 KiB were there already"
 
 
 def test_a_dry_run_says_what_would_be_copied(seed: Path, store: Path, ctl: Run) -> None:
     write_bundle(seed / "models/tiny", FILES)
     done = ctl("sync", "--from", str(seed), "--dry-run")
-    assert (done.returncode, done.stdout) == (0, "tiny is planned: 196 KiB to copy\n")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "tiny is planned: 196 KiB to copy"
     assert not (store / "tiny").exists()
+    assert not (store / ".dubseed/history.jsonl").exists()
 
 
 def test_one_bundle_by_name(seed: Path, store: Path, ctl: Run) -> None:
@@ -134,26 +149,52 @@ def test_a_folder_without_models_says_where_the_bundles_go(seed: Path, ctl: Run)
 def test_verify_offline_finds_what_was_damaged(seed: Path, store: Path, ctl: Run) -> None:
     write_bundle(seed / "models/tiny", FILES)
     ctl("sync", "--from", str(seed))
-    assert ctl("verify", "--offline").stdout == "tiny is whole: 6 files, 196 KiB\n"
+    assert ctl("verify", "--offline").stdout.splitlines()[-1] == "tiny is whole: 6 files, 196 KiB"
     (store / "tiny/tokenizer.json").write_bytes(b'{"version": "6.6"}')
     done = ctl("verify", "--offline", "tiny")
     assert done.returncode == 1
     assert "tokenizer.json of tiny is damaged" in done.stderr
     told = json.loads(ctl("verify", "--offline", "--json").stdout)
     assert told["bundles"][0]["error"] == "org.dubnium.Seed1.Error.ChecksumMismatch"
+    assert events(store) == ["bundle-installed", "bundle-damaged", "bundle-damaged"]
 
 
-def test_verify_offline_of_a_bundle_that_is_not_installed(ctl: Run) -> None:
-    done = ctl("verify", "--offline", "absent")
+def test_verify_offline_of_a_bundle_that_is_not_installed(seed: Path, ctl: Run) -> None:
+    write_bundle(seed / "models/tiny", FILES)
+    ctl("sync", "--from", str(seed))
+    done = ctl("verify", "--offline", "absent", "tiny")
     assert (done.returncode, done.stdout) == (1, "")
     assert "absent is not installed" in done.stderr
+
+
+def test_verify_offline_makes_no_store_where_there_is_none(store: Path, ctl: Run) -> None:
+    done = ctl("verify", "--offline")
+    assert done.returncode == 1
+    assert done.stderr == f"dubseedctl: there is no store {store}; name the right one: --store DIR\n"
+    assert not store.exists()
+
+
+def test_verify_offline_says_when_there_is_nothing_to_verify(store: Path, ctl: Run) -> None:
+    store.mkdir(parents=True)
+    done = ctl("verify", "--offline")
+    assert (done.returncode, done.stdout) == (0, "nothing is installed, so there is nothing to verify\n")
+
+
+def test_an_older_revision_that_was_put_there_by_hand_is_told_as_adopted_and_then_updated(
+    seed: Path, store: Path, ctl: Run
+) -> None:
+    write_bundle(store / "tiny", model_files(seed=b"0"))
+    write_bundle(seed / "models/tiny", FILES)
+    done = ctl("sync", "--from", str(seed))
+    assert done.returncode == 0
+    assert "tiny was put there by hand" in done.stdout
+    assert events(store) == ["bundle-adopted", "bundle-installed"]
 
 
 def test_what_was_done_stands_in_the_history_of_the_store(seed: Path, store: Path, ctl: Run) -> None:
     write_bundle(seed / "models/tiny", FILES)
     ctl("sync", "--from", str(seed))
-    lines = (store / ".dubseed/history.jsonl").read_text().splitlines()
-    assert [json.loads(line)["dubseed_event"] for line in lines] == ["bundle-installed"]
+    assert events(store) == ["bundle-installed"]
 
 
 def test_a_bad_configuration_is_a_usage_error(ctl: Run, tmp_path: Path, seed: Path) -> None:
@@ -179,13 +220,22 @@ def test_offline_commands_need_neither_bus_nor_udev_nor_extras(seed: Path, ctl: 
     assert ctl("verify", "--offline", code=BLOCKED).returncode == 0
 
 
-NONSENSE = ["", "frobnicate", "sync --store /x", "cancel x", "watch --once --forever"]
+NONSENSE = [
+    [],
+    ["frobnicate"],
+    ["sync", "--store", "/x"],
+    ["sync", "--from", "/x", "--seed", "/dev/sdb1"],
+    ["sync", "--from", "/x", "--store", ""],
+    ["cancel", "x"],
+    ["watch", "--once", "--forever"],
+]
 
 
-@pytest.mark.parametrize("words", NONSENSE)
-def test_nonsense_is_a_usage_error(words: str) -> None:
+@pytest.mark.parametrize("words", NONSENSE, ids=" ".join)
+def test_nonsense_is_a_usage_error(words: list[str]) -> None:
+    """An empty argument too: the unset variable of a script must not mean the store of this machine."""
     done = subprocess.run(
-        [sys.executable, "-m", "dubseedd.cli.main", *words.split()], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "dubseedd.cli.main", *words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert "usage: dubseedctl" in done.stderr
@@ -203,3 +253,48 @@ def test_a_bus_that_is_not_there_is_status_3(tmp_path: Path) -> None:
 def test_help_teaches_by_examples() -> None:
     argv = [sys.executable, "-m", "dubseedd.cli.main", "--help"]
     assert "examples:" in subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+# The output
+
+
+def test_a_reader_that_leaves_is_no_news(seed: Path, ctl: Run) -> None:
+    write_bundle(seed / "models/tiny", FILES)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as broken:
+        done = ctl("sync", "--from", str(seed), "--json", stdout=broken)
+    assert done.stderr == ""
+
+
+def test_an_output_that_is_full_is_one_sentence(seed: Path, ctl: Run) -> None:
+    write_bundle(seed / "models/tiny", FILES)
+    with open("/dev/full", "wb") as full:
+        done = ctl("sync", "--from", str(seed), "--json", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.startswith("dubseedctl: [Errno 28]")
+    assert done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_keeps_what_was_verified_and_ends_with_130(seed: Path, store: Path, ctl: Run) -> None:
+    write_bundle(seed / "models/tiny", model_files(shards=4, shard_bytes=5_000_000))
+    done = ctl("sync", "--from", str(seed), code=INTERRUPTED_MID_COPY)
+    assert done.returncode == 130
+    assert done.stderr == ("dubseedctl: stopped; what was verified is kept, and the same command goes on from there\n")
+    assert not (store / "tiny").exists()
+    again = ctl("sync", "--from", str(seed))
+    assert again.returncode == 0
+    assert "were there already" in again.stdout.splitlines()[-1]
+
+
+INTERRUPTED_MID_COPY = """
+import gc, os, signal, sys
+from dubseedd.engine.stop import StopFlag
+def look(event, args):
+    if event == "open" and str(args[0]).startswith("model-00003"):
+        os.kill(os.getpid(), signal.SIGINT)
+        while not any(isinstance(one, StopFlag) and one.reason for one in gc.get_objects()):
+            pass
+sys.addaudithook(look)
+"""
+"""Ctrl-C at a fixed place; the copy goes on when the command has noticed."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dubseedd.cli import show
-from dubseedd.cli.client import BundleView, JobView, ManagerView, SeedView, State
+from dubseedd.cli.views import BundleView, JobView, ManagerView, SeedView, State
 
 MANAGER = ManagerView("0.1.0", "idle", "all is well", ("", ""), True, "/store", "integrity")
 SEED = SeedView(
@@ -31,10 +31,63 @@ def test_columns_are_aligned_and_have_no_trailing_blanks() -> None:
     assert show.columns([("a", "bb", "c"), ("aaa", "b", "")]) == "a    bb  c\naaa  b"
 
 
+def test_the_first_column_gives_way_where_there_is_no_room() -> None:
+    rows = [("x" * 40, "installed", "1.00 GiB"), ("y", "foreign", "2 B")]
+    table = show.columns(rows, 40)
+    assert max(len(line) for line in table.splitlines()) == 40
+    assert table.startswith("x" * 18 + "…  installed  1.00 GiB")
+    assert show.columns(rows, 5).startswith("x" * 11 + "…")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65, "1:05"), (3599, "59:59"), (3600, "1:00:00")])
+def test_a_duration_has_hours_where_it_needs_them(seconds: int, text: str) -> None:
+    assert show.duration(seconds) == text
+
+
+def test_the_table_of_bundles_says_where_each_is_from() -> None:
+    fat, ext4 = (
+        replace(BUNDLE, seed_uuid="1234-ABCD"),
+        replace(BUNDLE, seed_uuid="df17b62e-0000-4000-8000-000000000000"),
+    )
+    foreign = replace(BUNDLE, state="foreign", installed_at=0, verified_at=0, seed_uuid="")
+    rows = [line.split() for line in show.bundles([fat, ext4, foreign]).splitlines()]
+    assert rows[0] == ["NAME", "STATE", "SIZE", "VERIFIED", "FROM"]
+    assert [row[-1] for row in rows[1:]] == ["1234-ABCD", "df17b62e…", "-"]
+    assert rows[3][-2] == "-"
+
+
+def test_a_sentence_that_the_status_tells_is_not_told_again_by_its_job() -> None:
+    error = ("org.dubnium.Seed1.Error.NoSpace", "the store is full")
+    other = ("org.dubnium.Seed1.Error.SeedGone", "it was pulled")
+    jobs = (replace(JOB, state="failed", error=error), replace(JOB, id=2, state="failed", error=other))
+    manager = replace(MANAGER, state="failed", status="tiny failed: the store is full")
+    text = show.status(replace(EMPTY, manager=manager, jobs=jobs))
+    assert text.count("the store is full") == 1
+    assert "NoSpace" in text
+    assert "it was pulled" in text
+
+
+def test_what_could_speak_to_a_terminal_is_escaped_at_any_depth_and_nothing_else() -> None:
+    seed = replace(SEED, bundles=(("\x1b[2J", 1, "", "new"),), drive="ACME\n\u202eStück")
+    assert show.printable(seed).bundles == (("\\x1b[2J", 1, "", "new"),)
+    assert show.printable(seed).drive == "ACME\\n\\u202eStück"
+    assert show.printable(SEED) == SEED
+    assert show.line(replace(JOB, state="failed", error=("n", "\x1b[2J"))) == "tiny: failed: \\x1b[2J"
+
+
 @pytest.mark.parametrize(
     ("state", "step"),
     [
-        (EMPTY, "plug in a stick with model bundles"),
+        (EMPTY, "plug in a stick labelled DUB-SEED"),
+        (replace(EMPTY, seeds=(replace(SEED, state="scanning"),)), "wait; the stick is being looked at"),
+        (
+            replace(EMPTY, bundles=(replace(BUNDLE, state="damaged"),)),
+            "plug in a stick with tiny; that mends it",
+        ),
+        (
+            replace(EMPTY, manager=replace(MANAGER, state="failed"), seeds=(replace(SEED, bundles=()),)),
+            "mend what the last job failed of, then dubseedctl sync; all about it: journalctl -u dubseedd -p warning",
+        ),
         (replace(EMPTY, bundles=(BUNDLE,)), "nothing to do"),
         (replace(EMPTY, jobs=(JOB,)), "wait; dubseedctl watch shows how it goes on"),
         (
@@ -70,3 +123,5 @@ def test_json_has_its_version_its_command_and_camel_case_keys() -> None:
 def test_a_line_on_a_job_says_how_far_it_is_or_why_it_ended() -> None:
     assert show.line(JOB) == "tiny: copying, 40 %, 512 MiB of 1.00 GiB, 1.00 MiB/s"
     assert show.line(replace(JOB, state="failed", error=("n", "because"))) == "tiny: failed: because"
+    there = replace(JOB, state="done", bytes_total=0, bytes_done=0, bytes_skipped=1 << 20)
+    assert show.line(there) == "tiny: done, 1.00 MiB were there already"

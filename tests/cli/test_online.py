@@ -1,0 +1,196 @@
+"""dubseedctl and a daemon that does the rare things: jobs that end unseen, and a daemon that goes away."""
+
+import asyncio
+import json
+import signal
+from typing import Any
+
+from dbus_next import Message
+
+from dubseedd.adapters.bus import DBUS, DBUS_PATH, CallFailed
+from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH
+from tests.cli.conftest import LIMIT_SECONDS, MANAGER, Connect, Ctl, ToyDaemon, ended
+
+FAILURE = ("org.dubnium.Seed1.Error.NoSpace", "the store is full; make room")
+
+
+async def first_line(process: asyncio.subprocess.Process) -> str:
+    return await line_with("", process)
+
+
+async def line_with(words: str, process: asyncio.subprocess.Process) -> str:
+    """The next line that has these words in it; what comes before depends on how fast the reader is."""
+    assert process.stdout is not None
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while line := (await process.stdout.readline()).decode():
+            if words in line:
+                return line
+    raise AssertionError(f"it ended and has not said {words!r}")
+
+
+async def test_a_job_that_failed_and_was_forgotten_before_anybody_looked_is_a_failure(
+    toy: ToyDaemon, start_ctl: Ctl
+) -> None:
+    def sync(_: str, args: list[Any]) -> list[Any]:
+        path = toy.show_job(1)
+        toy.end_job(path, "failed", *FAILURE)
+        toy.tree.remove(path)
+        return [[path]]
+
+    toy.on["Sync"] = sync
+    said = await ended(await start_ctl("sync"))
+    assert said.status == 1
+    assert "the store is full; make room" in said.err
+
+
+async def test_a_job_of_which_nobody_knows_what_became_is_no_success(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    toy.on["Sync"] = lambda path, args: [[f"{ROOT_PATH}/jobs/1"]]
+    said = await ended(await start_ctl("sync"))
+    assert said.status == 1
+    assert "journalctl -u dubseedd" in said.err
+
+
+async def test_the_end_of_a_job_is_believed_of_the_daemon_alone(
+    toy: ToyDaemon, start_ctl: Ctl, connect: Connect
+) -> None:
+    """The bus lets anybody send us a signal, whatever it is called and whoever it speaks of."""
+    liar, path = await connect(), f"{ROOT_PATH}/jobs/1"
+
+    async def lie(caller: str) -> None:
+        forged = Message.new_signal(ROOT_PATH, MANAGER_INTERFACE, "JobRemoved", "uoss", [1, path, "tiny", "done"])
+        forged.destination = caller
+        await liar._bus.send(forged)
+        await liar.call(DBUS, DBUS_PATH, DBUS, "GetId")
+
+    toy.on["Sync"] = lambda _, args: [[path]]
+    toy.before_reply = lie
+    assert (await ended(await start_ctl("sync"))).status == 1
+
+
+async def test_a_daemon_that_is_restarted_under_a_waiting_command_is_no_success(
+    toy: ToyDaemon, start_ctl: Ctl, connect: Connect
+) -> None:
+    toy.on["Sync"] = lambda path, args: [[toy.show_job(1)]]
+    process = await start_ctl("sync")
+    assert "copying" in await first_line(process)
+    await toy.connection.close()
+    successor = await connect()
+    await successor.request_name(BUS_NAME)
+    ToyDaemon(successor)
+    said = await ended(process)
+    assert said.status == 3
+    assert said.err.startswith("dubseedctl: dubseedd was stopped")
+
+
+async def test_watch_sees_a_job_that_was_over_before_it_could_look(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    process = await start_ctl("watch")
+    assert "waiting for a stick" in await first_line(process)
+    toy.show_job(1, State="done", Progress=[100, "tiny is done", 1])
+    said = await ended(process)
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith("tiny: done")
+
+
+async def test_a_job_that_could_not_be_cancelled_any_more_is_not_called_cancelled(
+    toy: ToyDaemon, start_ctl: Ctl
+) -> None:
+    path = toy.show_job(1, State="publishing")
+
+    def cancel(_: str, args: list[Any]) -> list[Any]:
+        toy.change_job(path, State="done")
+        return []
+
+    toy.on["Cancel"] = cancel
+    said = await ended(await start_ctl("cancel"))
+    assert said.status == 1
+    assert "cancelled; " not in said.out
+    assert "done" in said.err
+
+
+async def test_names_on_a_stick_cannot_speak_to_the_terminal(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    toy.show_seed(Bundles=[["\x1b[2Jevil\n", 1, "", "org.dubnium.Seed1.Error.InvalidName"]], Drive="A\x1b]0;x\x07B")
+    said = await ended(await start_ctl("status"))
+    assert said.status == 0
+    assert "\x1b" not in said.out
+    assert "evil" in said.out
+
+
+async def test_a_daemon_of_another_version_is_one_sentence(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    told = {name: value for name, value in MANAGER.items() if name != "Trust"}
+    toy.tree.remove(ROOT_PATH)
+    toy.tree.export(ROOT_PATH, {MANAGER_INTERFACE: told})
+    said = await ended(await start_ctl("status"))
+    assert said.status == 3
+    assert said.err.startswith("dubseedctl: ")
+    assert said.err.count("\n") == 1
+
+
+async def test_what_is_refused_has_no_job_and_is_a_failure_all_the_same(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    toy.show_seed(Bundles=[["tiny", 1, "", "new"], ["bad", 1, "", "org.dubnium.Seed1.Error.UnsafeModel"]])
+    toy.on["Sync"] = lambda path, args: [[toy.show_job(1, State="done")]]
+    said = await ended(await start_ctl("sync"))
+    assert said.status == 1
+    assert said.err.startswith("dubseedctl: bad is refused (UnsafeModel)")
+    assert (await ended(await start_ctl("sync", "--bundle", "tiny"))).status == 0
+
+
+async def test_options_reach_the_daemon(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    asked: list[list[Any]] = []
+
+    def sync(_: str, args: list[Any]) -> list[Any]:
+        asked.append(args)
+        return [[toy.show_job(1, State="done")]]
+
+    toy.on["Sync"] = sync
+    said = await ended(
+        await start_ctl("sync", "--seed", "/dev/sdb1", "--bundle", "tiny", "--dry-run", "--replace-foreign", "--json")
+    )
+    assert said.status == 0
+    assert asked == [["/dev/sdb1", "tiny", {"dry-run": True, "replace-foreign": True}]]
+    assert json.loads(said.out)["jobs"][0]["bytesTotal"] == 2000
+
+
+async def test_watch_forever_outlives_the_job_and_the_daemon(toy: ToyDaemon, start_ctl: Ctl, connect: Connect) -> None:
+    process = await start_ctl("watch", "--forever")
+    await first_line(process)
+    toy.end_job(toy.show_job(1), "done")
+    await line_with("tiny: done", process)
+    await toy.connection.close()
+    successor = await connect()
+    await successor.request_name(BUS_NAME)
+    ToyDaemon(successor).show_job(1)
+    await line_with("tiny: copying", process)
+    process.send_signal(signal.SIGINT)
+    assert (await ended(process)).status == 130
+
+
+async def test_watch_once_does_not_wait(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    toy.show_job(1, State="failed")
+    said = await ended(await start_ctl("watch", "--once"))
+    assert (said.status, said.out) == (0, "no bundles installed, waiting for a stick\n")
+
+
+async def test_ctrl_c_ends_the_command_and_not_its_job(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    toy.on["Sync"] = lambda path, args: [[toy.show_job(1)]]
+    process = await start_ctl("sync")
+    await first_line(process)
+    process.send_signal(signal.SIGINT)
+    said = await ended(process)
+    assert said.status == 130
+    assert said.err == "dubseedctl: jobs that were queued go on; dubseedctl cancel ends them\n"
+
+
+async def test_who_may_not_is_told_so_with_4(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    def refuse(_: str, args: list[Any]) -> list[Any]:
+        raise CallFailed("org.dubnium.Seed1.Error.NotAuthorized", "you are not allowed to eject; ask as root")
+
+    toy.show_seed()
+    toy.on["Eject"] = refuse
+    said = await ended(await start_ctl("eject"))
+    assert said == (4, "", "dubseedctl: you are not allowed to eject; ask as root\n")
+
+
+async def test_without_a_daemon_every_command_that_needs_it_ends_with_3(start_ctl: Ctl) -> None:
+    for command in ("status", "watch", "list", "sync", "verify", "cancel", "eject"):
+        said = await ended(await start_ctl(command))
+        assert said == (3, "", "dubseedctl: dubseedd does not run; start it: systemctl start dubseedd\n"), command

@@ -1,0 +1,115 @@
+"""Progress as a person sees it: a bar on a terminal, lines anywhere else."""
+
+import asyncio
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from dubseedd.cli.progress import Lines
+from dubseedd.cli.views import JobView
+from tests.cli.conftest import LIMIT_SECONDS, Ctl, ToyDaemon, ended
+
+JOB = JobView("/j/1", 1, "sync", "tiny", "copying", bytes_total=100, progress=(0, "", 1))
+GREEN = "\x1b[32m"
+WITHOUT_RICH = "import sys; sys.modules['rich'] = None"
+
+
+class Terminal:
+    """A terminal of so many columns; `end` is what a program takes for its standard output."""
+
+    def __init__(self, columns: int) -> None:
+        self._ours, self.end = os.openpty()
+        os.set_blocking(self._ours, False)
+        fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self._raw = b""
+
+    @property
+    def seen(self) -> str:
+        return self._raw.decode(errors="replace")
+
+    def close(self) -> None:
+        os.close(self._ours)
+        os.close(self.end)
+
+    async def until(self, words: str) -> None:
+        """Read on until these words have been shown."""
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._ours, readable.set)
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                while words not in self.seen:
+                    await readable.wait()
+                    readable.clear()
+                    with suppress(BlockingIOError):
+                        self._raw += os.read(self._ours, 65536)
+        except TimeoutError:
+            raise AssertionError(f"{words!r} was not shown, but {self.seen!r}") from None
+        finally:
+            loop.remove_reader(self._ours)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal(60)
+    yield terminal
+    terminal.close()
+
+
+async def test_a_terminal_of_60_columns_shows_bar_amount_and_file(
+    toy: ToyDaemon, start_ctl: Ctl, terminal: Terminal
+) -> None:
+    path = toy.show_job(1)
+    process = await start_ctl("watch", stdout=terminal.end, TERM="xterm-256color", NO_COLOR="")
+    await terminal.until("copying, 800 B of 1.95 KiB, 100 B/s, config.json")
+    assert "━" in terminal.seen
+    assert "40 %" in terminal.seen
+    toy.end_job(path, "done")
+    await terminal.until("tiny: done")
+    assert f"{GREEN}✓" in terminal.seen
+    assert (await ended(process)).status == 0
+
+
+async def test_no_color_is_heeded(toy: ToyDaemon, start_ctl: Ctl, terminal: Terminal) -> None:
+    path = toy.show_job(1)
+    await start_ctl("watch", stdout=terminal.end, TERM="xterm-256color", NO_COLOR="1")
+    await terminal.until("config.json")
+    toy.end_job(path, "done")
+    await terminal.until("tiny: done")
+    assert "✓ tiny: done" in terminal.seen
+    assert "\x1b[3" not in terminal.seen
+
+
+@pytest.mark.parametrize(("terminal_type", "code"), [("dumb", ""), ("xterm-256color", WITHOUT_RICH)])
+async def test_a_terminal_without_rich_or_a_cursor_gets_lines(
+    toy: ToyDaemon, start_ctl: Ctl, terminal: Terminal, terminal_type: str, code: str
+) -> None:
+    toy.show_job(1)
+    await start_ctl("watch", stdout=terminal.end, code=code, TERM=terminal_type)
+    await terminal.until("tiny: copying, 40 %, 800 B of 1.95 KiB, 100 B/s\r\n")
+    assert "\x1b" not in terminal.seen
+
+
+async def test_what_a_person_has_read_on_the_terminal_still_reaches_a_log_of_errors(
+    toy: ToyDaemon, start_ctl: Ctl, terminal: Terminal
+) -> None:
+    path = toy.show_job(1)
+    process = await start_ctl("watch", stdout=terminal.end, TERM="dumb")
+    await terminal.until("40 %")
+    toy.end_job(path, "failed", "org.dubnium.Seed1.Error.NoSpace", "the store is full")
+    said = await ended(process)
+    assert (said.status, said.err) == (1, "dubseedctl: tiny: failed: the store is full\n")
+
+
+def test_lines_come_at_each_tenth_and_each_change_of_state(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    for percent in range(100):
+        lines.update([JobView("/j/1", 1, "sync", "tiny", "copying", bytes_total=100, progress=(percent, "", 1))])
+    lines.update([JobView("/j/1", 1, "sync", "tiny", "done", bytes_total=100, progress=(100, "", 1))])
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 11
+    assert told[-1] == "tiny: done, 0 B of 100 B"
