@@ -145,7 +145,7 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str)
         for path, status in [*tree.walk(folder), ("", os.fstat(folder))]:
             _set_mode(folder, path, FOLDER_MODE if stat.S_ISDIR(status.st_mode) else copying.PUBLISHED_MODE)
         if _manifest_digest(folder) != manifest.sha256:
-            write_file(folder, MANIFEST, manifest.raw, mode=copying.PUBLISHED_MODE)
+            write_file(folder, MANIFEST, manifest.raw, drafts=store.own, mode=copying.PUBLISHED_MODE)
         receipt = Receipt(
             name=adoption.name,
             manifest=publishing.record_of(folder, BundleFile(MANIFEST, len(manifest.raw), manifest.sha256), blake3=""),

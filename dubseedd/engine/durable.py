@@ -5,13 +5,16 @@ The recipe: a fresh file, write, fsync, rename, fsync the folder, and only then 
 
 import ctypes
 import os
-import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+DRAFT = "\\"
+"""What the name of a draft begins with."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.renameat2.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
@@ -48,22 +51,28 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def write_file(folder: int, name: str, data: bytes, *, mode: int = 0o600) -> None:
-    """Put a small file in place, whole or not at all, and make it stay."""
-    draft = f"{name}.new"
+def write_file(folder: int, name: str, data: bytes, *, drafts: int | None = None, mode: int = 0o600) -> None:
+    """Put a small file in place, whole or not at all, and make it stay.
+
+    It is drafted in `drafts`, a folder of the same file system where a draft that a crash leaves behind does no harm,
+    by default beside its place. No bundle has a file of a draft's name: no manifest may list a path with a backslash.
+    """
+    desk = folder if drafts is None else drafts
+    draft = f"{DRAFT}{threading.get_ident()}"
     with suppress(FileNotFoundError):
-        os.unlink(draft, dir_fd=folder)
-    with opened(draft, FRESH, at=folder, mode=mode) as descriptor:
+        os.unlink(draft, dir_fd=desk)
+    with opened(draft, FRESH, at=desk, mode=mode) as descriptor:
         os.fchmod(descriptor, mode)
         write_all(descriptor, data)
         os.fsync(descriptor)
-    os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.rename(draft, name, src_dir_fd=desk, dst_dir_fd=folder)
     os.fsync(folder)
 
 
 def read_file(folder: int, name: str) -> bytes:
     """The bytes of a small file of our own; FileNotFoundError where there is none."""
-    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder), "rb") as stream:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with opened(name, flags, at=folder) as descriptor, open(descriptor, "rb", closefd=False) as stream:
         return stream.read()
 
 
@@ -74,13 +83,6 @@ def make_folder(parent: int, name: str, *, mode: int) -> int:
         os.chmod(name, mode, dir_fd=parent)
         os.fsync(parent)
     return os.open(name, FOLDER, dir_fd=parent)
-
-
-def remove_tree(parent: int, name: str) -> None:
-    """Remove a folder of our own and all in it; one that is not there is fine."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(name, dir_fd=parent)
-        os.fsync(parent)
 
 
 def exists(parent: int, name: str) -> bool:

@@ -19,9 +19,9 @@ from dataclasses import replace
 from dubseedd.core.bundle import BundleFile
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.receipt import FileRecord, Receipt
-from dubseedd.engine import staging, tree
+from dubseedd.engine import tree
 from dubseedd.engine.copying import PUBLISHED_MODE
-from dubseedd.engine.durable import FOLDER, Rename, exists, opened, read_file, remove_tree, rename, write_file
+from dubseedd.engine.durable import FOLDER, Rename, exists, opened, read_file, rename, write_file
 from dubseedd.engine.staging import FOLDER_MODE, RECEIPT, TREE, Staging
 from dubseedd.engine.store import Store
 from dubseedd.errors import StoreTrouble
@@ -49,7 +49,7 @@ def publish(store: Store, copy: Staging, receipt: Receipt, *, keep_previous: boo
 
 def write_manifest(copy: Staging, manifest: Manifest) -> FileRecord:
     """Put SHA256SUMS into the staged tree."""
-    write_file(copy.tree, MANIFEST, manifest.raw, mode=PUBLISHED_MODE)
+    write_file(copy.tree, MANIFEST, manifest.raw, drafts=copy.folder, mode=PUBLISHED_MODE)
     return record_of(copy.tree, BundleFile(MANIFEST, len(manifest.raw), manifest.sha256), blake3="")
 
 
@@ -103,11 +103,11 @@ def _finish(store: Store, manifest_sha256: str, receipt: Receipt, *, keep_previo
     """Steps 4 and 5; doing them again changes nothing."""
     with opened(manifest_sha256, FOLDER, at=store.staging) as folder:
         if keep_previous and exists(folder, TREE):
-            remove_tree(store.previous, receipt.name)
+            store.discard(store.previous, receipt.name)
             rename(folder, TREE, store.previous, receipt.name, Rename.NOREPLACE)
             os.fsync(store.previous)
         store.write_receipt(receipt)
-    staging.discard(store.staging, manifest_sha256)
+    store.discard(store.staging, manifest_sha256)
 
 
 def _sync_folders(root: int) -> None:

@@ -13,14 +13,15 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Self
 
 from dubseedd.core.bundle import Kind
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import tree
-from dubseedd.engine.durable import FOLDER, exists, make_folder, opened, read_file, remove_tree, write_all
+from dubseedd.engine.durable import FOLDER, exists, make_folder, opened, read_file, write_all
+from dubseedd.errors import Failure
 
 TREE = "tree"
 RECORDS = "files.jsonl"
@@ -43,20 +44,22 @@ class Staging:
 
     def __init__(self, root: int, manifest_sha256: str) -> None:
         self.manifest_sha256 = manifest_sha256
-        self.folder = make_folder(root, manifest_sha256, mode=0o700)
-        self.tree = make_folder(self.folder, TREE, mode=FOLDER_MODE)
-        os.utime(self.folder)
-        self.records = {record.path: record for record in read_records(self.folder) if self._holds(record)}
-        self._log = os.open(RECORDS, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600, dir_fd=self.folder)
-        if (size := os.fstat(self._log).st_size) and os.pread(self._log, 1, size - 1) != b"\n":
-            write_all(self._log, b"\n")  # a power cut has torn the last line: the next one stands alone
+        with ExitStack() as undo:
+            self.folder = _kept(undo, make_folder(root, manifest_sha256, mode=0o700))
+            self.tree = _kept(undo, make_folder(self.folder, TREE, mode=FOLDER_MODE))
+            os.utime(self.folder)
+            self.records = {record.path: record for record in read_records(self.folder) if self._holds(record)}
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._log = _kept(undo, os.open(RECORDS, flags, 0o600, dir_fd=self.folder))
+            if (size := os.fstat(self._log).st_size) and os.pread(self._log, 1, size - 1) != b"\n":
+                write_all(self._log, b"\n")  # a power cut has torn the last line: the next one stands alone
+            self._open = undo.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for descriptor in (self._log, self.tree, self.folder):
-            os.close(descriptor)
+        self._open.close()
 
     def _holds(self, record: FileRecord) -> bool:
         try:
@@ -97,6 +100,7 @@ class Staging:
 
     def prune(self, wanted: frozenset[str]) -> None:
         """Remove whatever the tree holds beside these paths, left by an attempt that was cut short."""
+        needed = {folder for path in wanted for folder in _folders_of(path)}
         for path, status in sorted(tree.walk(self.tree), reverse=True):
             if path in wanted and path in self.records:
                 continue
@@ -105,7 +109,7 @@ class Staging:
                 name = path.rpartition("/")[2]
                 if tree.kind_of(status.st_mode) is not Kind.FOLDER:
                     os.unlink(name, dir_fd=folder)
-                elif not any(other.startswith(f"{path}/") for other in wanted):
+                elif path not in needed:
                     os.rmdir(name, dir_fd=folder)
             finally:
                 os.close(folder)
@@ -125,10 +129,16 @@ def staged_copies(root: int) -> list[StagedCopy]:
     for name in os.listdir(root):
         if not _DIGEST.fullmatch(name):
             continue
-        with suppress(FileNotFoundError), opened(name, FOLDER, at=root) as folder:
-            size = sum(status.st_blocks * 512 for _, status in tree.walk(folder))
-            found.append(StagedCopy(name, os.fstat(folder).st_mtime, size))
+        with suppress(OSError), opened(name, FOLDER, at=root) as folder:
+            found.append(StagedCopy(name, os.fstat(folder).st_mtime, size_on_disk(folder)))
     return sorted(found, key=lambda copy: copy.continued_at)
+
+
+def size_on_disk(folder: int) -> int:
+    """The bytes that a folder of our own occupies, as far as they can be counted."""
+    with suppress(OSError, Failure):
+        return sum(status.st_blocks * 512 for _, status in tree.walk(folder))
+    return 0
 
 
 def staged_paths(root: int, manifest_sha256: str) -> frozenset[str]:
@@ -139,5 +149,12 @@ def staged_paths(root: int, manifest_sha256: str) -> frozenset[str]:
     return frozenset()
 
 
-def discard(root: int, manifest_sha256: str) -> None:
-    remove_tree(root, manifest_sha256)
+def _kept(undo: ExitStack, descriptor: int) -> int:
+    undo.callback(os.close, descriptor)
+    return descriptor
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    """Every folder that a path lies in."""
+    while path := path.rpartition("/")[0]:
+        yield path

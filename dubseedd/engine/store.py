@@ -6,7 +6,8 @@
         ├── lock                            held by the one process that works on the store
         ├── staging/SHA256-OF-MANIFEST/     copies under way (see staging)
         ├── previous/NAME/                  the version before
-        ├── receipts/NAME.json              what was installed (see core.receipt)
+        ├── receipts/NAME.json              what was installed (see core.receipt); a name too long goes by digest
+        ├── trash/                          what is being removed; emptied at every start
         └── history.jsonl                   every event (see history)
 
 Whatever else is in there belongs to others: it is shown as foreign and left alone. A receipt speaks of a folder only as
@@ -15,23 +16,29 @@ long as it is the very folder that was published: same inode.
 
 import errno
 import fcntl
+import hashlib
 import os
+import shutil
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from dubseedd.core.bundle import Format, Kind, format_of
 from dubseedd.core.plan import Verdict, judge
 from dubseedd.core.receipt import FileRecord, Receipt
 from dubseedd.engine import staging, tree
-from dubseedd.engine.durable import FOLDER, exists, make_folder, opened, read_file, remove_tree, write_file
+from dubseedd.engine.durable import DRAFT, FOLDER, exists, make_folder, opened, read_file, write_file
 from dubseedd.errors import NO_ERROR, CallRefused, Failure, StoreTrouble
 from dubseedd.names import ErrorName
 
 OWN = ".dubseed"
+NAME_MAX = 255
+"""The bytes of a file name, on every file system that a store may be on."""
 
 
 class BundleState(StrEnum):
@@ -94,10 +101,12 @@ class Store:
                 self.staging = self._keep(undo, make_folder(self.own, "staging", mode=0o700))
                 self.previous = self._keep(undo, make_folder(self.own, "previous", mode=0o700))
                 self.receipts = self._keep(undo, make_folder(self.own, "receipts", mode=0o700))
+                self._trash = self._keep(undo, make_folder(self.own, "trash", mode=0o700))
                 self._lock = self._keep(
                     undo, os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self.own)
                 )
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._tidy()
             except BlockingIOError as error:
                 raise CallRefused(
                     ErrorName.BUSY,
@@ -108,6 +117,17 @@ class Store:
             self._open = undo.pop_all()
         self.busy: set[str] = set()
         """Manifests whose staging somebody works in; housekeeping leaves them alone."""
+        self.changing = threading.RLock()
+        """Held for what has to be looked at and changed in one go: several jobs work on the store."""
+
+    def _tidy(self) -> None:
+        """Remove what a crash has left half removed or half written."""
+        for name in os.listdir(self._trash):
+            shutil.rmtree(name, dir_fd=self._trash)
+        for folder in (self.own, self.receipts):
+            for name in os.listdir(folder):
+                if name.startswith(DRAFT):
+                    os.unlink(name, dir_fd=folder)
 
     @staticmethod
     def _keep(undo: ExitStack, descriptor: int) -> int:
@@ -161,7 +181,7 @@ class Store:
     def receipt(self, name: str) -> Receipt | None:
         """The receipt of the folder that is published under a name; None where dubseedd did not make that folder."""
         try:
-            receipt = Receipt.from_json(read_file(self.receipts, f"{name}.json"))
+            receipt = Receipt.from_json(read_file(self.receipts, receipt_file(name)))
             status = os.stat(name, dir_fd=self.root, follow_symlinks=False)
         except (FileNotFoundError, StoreTrouble):
             return None
@@ -170,7 +190,7 @@ class Store:
 
     def untouched(self, receipt: Receipt) -> bool:
         """Has every file of an installed bundle the size, mtime and inode of its receipt? Reads no content."""
-        with suppress(OSError), tree.opened_folder(self.root, receipt.name) as folder:
+        with suppress(OSError, Failure), tree.opened_folder(self.root, receipt.name) as folder:
             wanted = {record.path: record for record in (*receipt.files, receipt.manifest)}
             for path, status in tree.walk(folder):
                 if tree.kind_of(status.st_mode) is Kind.FOLDER:
@@ -200,9 +220,10 @@ class Store:
     @contextmanager
     def working_on(self, manifest_sha256: str) -> Iterator[None]:
         """Keep housekeeping away from a staging folder for the length of a block."""
-        if manifest_sha256 in self.busy:
-            raise CallRefused(ErrorName.BUSY, "another job works on the same bundle; wait until it has ended")
-        self.busy.add(manifest_sha256)
+        with self.changing:
+            if manifest_sha256 in self.busy:
+                raise CallRefused(ErrorName.BUSY, "another job works on the same bundle; wait until it has ended")
+            self.busy.add(manifest_sha256)
         try:
             yield
         finally:
@@ -220,7 +241,31 @@ class Store:
     # Changing it
 
     def write_receipt(self, receipt: Receipt) -> None:
-        write_file(self.receipts, f"{receipt.name}.json", receipt.to_json())
+        write_file(self.receipts, receipt_file(receipt.name), receipt.to_json())
+
+    def amend_receipt(self, receipt: Receipt, **changes: Any) -> Receipt:
+        """Change some of what the receipt of a version says, and leave the rest as it is by now.
+
+        Nothing is written where another version has taken the place of that one.
+        """
+        with self.changing:
+            now = self.receipt(receipt.name)
+            if now is None or now.folder_inode != receipt.folder_inode:
+                return replace(receipt, **changes)
+            fresh = replace(now, **changes)
+            self.write_receipt(fresh)
+            return fresh
+
+    def discard(self, parent: int, name: str) -> None:
+        """Remove a folder of our own: it is gone at once, whatever comes in between."""
+        trash = f"{time.time_ns()}-{threading.get_ident()}"
+        with suppress(FileNotFoundError):
+            os.rename(name, trash, src_dir_fd=parent, dst_dir_fd=self._trash)
+            os.fsync(parent)
+            if stat.S_ISDIR(os.stat(trash, dir_fd=self._trash, follow_symlinks=False).st_mode):
+                shutil.rmtree(trash, dir_fd=self._trash)
+            else:
+                os.unlink(trash, dir_fd=self._trash)
 
     def make_room(self, needed_bytes: int, reserve_bytes: int, *, but: str) -> Iterator[str]:
         """Give up staging of other manifests, then previous versions, oldest first, until there is room; yields a
@@ -234,9 +279,12 @@ class Store:
         for parent, _, name, sentence in candidates:
             if needed_bytes + reserve_bytes <= self.free_bytes():
                 return
-            if parent == self.previous:
-                self._forget_previous(name)
-            remove_tree(parent, name)
+            with self.changing:
+                if parent == self.staging and name in self.busy:
+                    continue  # a job has begun with it meanwhile
+                if parent == self.previous:
+                    self._forget_previous(name)
+                self.discard(parent, name)
             yield sentence
         if needed_bytes + reserve_bytes > self.free_bytes():
             raise no_space(self.path, needed_bytes, reserve_bytes, self.free_bytes())
@@ -244,8 +292,11 @@ class Store:
     def expire_staging(self, before_seconds: float) -> Iterator[str]:
         """Give up staging that nothing has continued since; yields a sentence for each."""
         for copy in staging.staged_copies(self.staging):
-            if copy.continued_at < before_seconds and copy.manifest_sha256 not in self.busy:
-                staging.discard(self.staging, copy.manifest_sha256)
+            with self.changing:
+                if copy.continued_at >= before_seconds or copy.manifest_sha256 in self.busy:
+                    continue
+                self.discard(self.staging, copy.manifest_sha256)
+            if copy.size:
                 yield f"gave up the unfinished copy {copy.manifest_sha256[:12]}…: nothing has continued it for 30 days"
 
     def free_bytes(self) -> int:
@@ -268,14 +319,23 @@ class Store:
             return os.stat(name, dir_fd=self.previous, follow_symlinks=False).st_ctime
 
         for name in sorted(os.listdir(self.previous), key=age):
-            with opened(name, FOLDER, at=self.previous) as folder:
-                size = sum(status.st_blocks * 512 for _, status in tree.walk(folder))
+            size = 0
+            with suppress(OSError), opened(name, FOLDER, at=self.previous) as folder:
+                size = staging.size_on_disk(folder)
             yield self.previous, size, name, f"gave up the previous version of {name} to make room"
 
     def _forget_previous(self, name: str) -> None:
         receipt = self.receipt(name)
         if receipt and receipt.previous:
             self.write_receipt(receipt.succeeding(None))
+
+
+def receipt_file(name: str) -> str:
+    """The file of a bundle's receipt; a name that leaves no room for an ending goes by its digest."""
+    plain = f"{name}.json"
+    if len(os.fsencode(plain)) <= NAME_MAX:
+        return plain
+    return f"-{hashlib.sha256(os.fsencode(name)).hexdigest()}.json"
 
 
 def no_space(path: str, needed_bytes: int, reserve_bytes: int, free_bytes: int) -> StoreTrouble:

@@ -27,13 +27,12 @@ def verify(store: Store, receipt: Receipt, meter: Meter, stop: StopFlag, *, now:
     try:
         with Pump(stop) as pump:
             records = [_verified(store, receipt.name, file, meter, pump) for file in files]
-        fresh = replace(receipt, files=tuple(records[:-1]), manifest=records[-1], verified_at=now, damage=NO_ERROR)
+        found = {"files": tuple(records[:-1]), "manifest": records[-1], "damage": NO_ERROR}
     except StoreTrouble as damage:
-        fresh = replace(receipt, verified_at=now, damage=damage.pair)
+        found = {"damage": damage.pair}
     meter.current_file = ""
     with writing_store(receipt.name):
-        store.write_receipt(fresh)
-    return fresh
+        return store.amend_receipt(receipt, verified_at=now, **found)
 
 
 def _verified(store: Store, name: str, file: FileRecord, meter: Meter, pump: Pump) -> FileRecord:

@@ -60,6 +60,61 @@ def test_files_links_and_folders_of_others_are_told_apart(store: Store, tmp_path
     assert (found["link"].size, found["link"].files) == (0, 0)
 
 
+def test_a_name_of_others_that_is_as_long_as_can_be_stops_no_listing(store: Store) -> None:
+    os.mkdir(f"{store.path}/{'x' * 255}")
+    assert [bundle.state for bundle in store.listing()] == [BundleState.FOREIGN]
+
+
+def test_folders_without_end_in_a_bundle_make_it_an_update(models: Path, sync: Syncing, store: Store) -> None:
+    write_bundle(models / "tiny", FILES)
+    sync("tiny")
+    os.makedirs(f"{store.path}/tiny/{'d/' * 40}")
+    receipt = store.receipt("tiny")
+    assert receipt is not None
+    assert store.verdict("tiny", receipt.manifest_sha256, len(FILES)) == (Verdict.UPDATE, True)
+    sync("tiny")
+    assert not os.path.exists(f"{store.path}/tiny/d")
+
+
+def test_what_a_crash_left_half_removed_or_half_written_is_gone_at_the_next_start(store: Store) -> None:
+    own = Path(store.path) / ".dubseed"
+    write_files(own / "trash/1", {"a/b": b"x"})
+    (own / "receipts/\\123").write_bytes(b"half")
+    path = store.path
+    store.close()
+    again = Store(path)
+    assert os.listdir(own / "trash") == os.listdir(own / "receipts") == []
+    again.close()
+
+
+def test_what_changed_meanwhile_is_not_written_back(models: Path, sync: Syncing, store: Store) -> None:
+    for revision in (b"1", b"2"):
+        write_bundle(models / "tiny", model_files(seed=revision))
+        sync("tiny")
+    held = store.receipt("tiny")
+    assert held is not None
+    assert held.previous is not None
+    store.write_receipt(held.succeeding(None))
+    assert store.amend_receipt(held, verified_at=99).previous is None
+    found = store.receipt("tiny")
+    assert found is not None
+    assert (found.previous, found.verified_at) == (None, 99)
+
+
+def test_an_amendment_of_a_version_that_was_replaced_is_written_nowhere(
+    models: Path, sync: Syncing, store: Store
+) -> None:
+    write_bundle(models / "tiny", model_files(seed=b"1"))
+    sync("tiny")
+    old = store.receipt("tiny")
+    write_bundle(models / "tiny", model_files(seed=b"2"))
+    sync("tiny")
+    new = store.receipt("tiny")
+    assert old is not None
+    store.amend_receipt(old, verified_at=99)
+    assert store.receipt("tiny") == new
+
+
 def test_a_folder_that_took_the_place_of_ours_is_foreign(models: Path, sync: Syncing, store: Store) -> None:
     write_bundle(models / "tiny", FILES)
     sync("tiny")
@@ -145,6 +200,19 @@ class TestRoom:
         assert "bytes free" in trouble.value.sentence
         assert os.listdir(store.previous) == ["a"]
 
+    def test_a_copy_that_somebody_works_on_by_now_is_left_alone(
+        self, models: Path, sync: Syncing, store: Store
+    ) -> None:
+        self.sync_big(models, sync, "a", b"1", publish=False)
+        (first,) = os.listdir(store.staging)
+        self.sync_big(models, sync, "b", b"2", publish=False)
+        (second,) = set(os.listdir(store.staging)) - {first}
+        giving_up = store.make_room(store.free_bytes() + 20_000_000, 0, but="none")
+        assert "unfinished copy" in next(giving_up)
+        with store.working_on(second), pytest.raises(StoreTrouble):
+            next(giving_up)
+        assert os.listdir(store.staging) == [second]
+
     def test_the_reserve_is_left_free(self, models: Path, sync: Syncing, store: Store) -> None:
         sync.config = build([("test", {"store": {"reserve": "60MiB"}})])
         with pytest.raises(StoreTrouble) as trouble:
@@ -154,6 +222,14 @@ class TestRoom:
 
 class TestStaging:
     DIGEST = "d" * 64
+
+    def test_one_that_cannot_be_opened_leaves_no_descriptor(self, store: Store) -> None:
+        folder = Path(store.path) / ".dubseed/staging" / self.DIGEST
+        (folder / "files.jsonl").mkdir(parents=True)
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(OSError, match="directory"):
+            Staging(store.staging, self.DIGEST)
+        assert len(os.listdir("/proc/self/fd")) == before
 
     def test_a_record_counts_as_long_as_its_file_is_as_it_was(self, store: Store) -> None:
         with Staging(store.staging, self.DIGEST) as copy:

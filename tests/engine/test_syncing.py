@@ -33,6 +33,23 @@ def test_a_bundle_is_published_byte_for_byte_with_its_manifest(models: Path, syn
     assert contents(in_store("tiny")) == published(files)
 
 
+def test_a_file_that_is_named_like_a_draft_is_published_too(models: Path, sync: Syncing, in_store: InStore) -> None:
+    files = {**model_files(), "SHA256SUMS.new": b"listed like any other", "config.json.new": b"and this"}
+    write_bundle(models / "tiny", files)
+    sync("tiny")
+    assert contents(in_store("tiny")) == published(files)
+    assert sync("tiny") is Readiness.CURRENT
+
+
+@pytest.mark.parametrize("length", [246, 247, 250, 251, 255])
+def test_the_longest_names_are_published_and_found(models: Path, sync: Syncing, store: Store, length: int) -> None:
+    name = "n" * length
+    write_bundle(models / name, model_files())
+    sync(name)
+    assert installed(store, name)
+    assert sync(name) is Readiness.CURRENT
+
+
 def test_what_is_published_is_roots_with_the_modes_of_the_contract(
     models: Path, sync: Syncing, in_store: InStore
 ) -> None:
