@@ -4,7 +4,9 @@ A receipt is a JSON object, schema version 1. Times in microseconds since the ep
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
 from typing import Any, Self
 
 from dubseedd.errors import StoreTrouble
@@ -28,11 +30,20 @@ class FileRecord:
         return (self.size, self.mtime_ns, self.inode) == (size, mtime_ns, inode)
 
 
+class Displaced(StrEnum):
+    """What was in the place of a version is kept as the previous one, or dropped."""
+
+    NOTHING = "nothing"
+    KEPT = "kept"
+    DROPPED = "dropped"
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """The record of one installed version of a bundle.
 
-    `manifest` is the record of its SHA256SUMS and `folder_inode` tells its folder from any other of that name.
+    `manifest` is the record of its SHA256SUMS. `folder` is (inode, time of birth in nanoseconds) of its folder and
+    tells it from any other of that name. `displaced` is what became of the folder that it took the place of.
     `held_back` is the digest of the version that was rolled back from, installed again only on request.
     `damage` is the error pair of the last verification, empty while the bundle is whole.
     """
@@ -40,7 +51,7 @@ class Receipt:
     name: str
     manifest: FileRecord
     files: tuple[FileRecord, ...]
-    folder_inode: int
+    folder: tuple[int, int]
     format: str
     installed_at: int
     verified_at: int
@@ -50,6 +61,7 @@ class Receipt:
     source: str = ""
     held_back: str = ""
     damage: tuple[str, str] = ("", "")
+    displaced: Displaced = Displaced.NOTHING
     previous: "Receipt | None" = None
 
     @property
@@ -66,9 +78,24 @@ class Receipt:
         return replace(self, previous=former and replace(former, previous=None))
 
     def to_json(self) -> bytes:
-        return (
-            json.dumps({"schemaVersion": SCHEMA_VERSION, **asdict(self)}, ensure_ascii=False, indent=1).encode() + b"\n"
-        )
+        """One JSON object with a line for each file; built line by line, for a bundle may have 200,000 of them."""
+        return b"".join(self._lines(f'"schemaVersion": {SCHEMA_VERSION}'))
+
+    def _lines(self, *first: str) -> Iterator[bytes]:
+        rest = {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("files", "previous")
+        }
+        rest["manifest"] = asdict(self.manifest)
+        members = [*first, *(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in rest.items())]
+        yield "{{{}, {}: [\n".format(", ".join(members), '"files"').encode()
+        for number, file in enumerate(self.files):
+            yield (",\n" if number else "").encode() + json.dumps(asdict(file), ensure_ascii=False).encode()
+        yield b'\n], "previous": '
+        if self.previous is None:
+            yield b"null"
+        else:
+            yield from self.previous._lines()
+        yield b"}" if first == () else b"}\n"
 
     @classmethod
     def from_json(cls, raw: bytes) -> "Receipt":
@@ -94,6 +121,8 @@ class Receipt:
                 "manifest": FileRecord(**document["manifest"]),
                 "files": tuple(FileRecord(**record) for record in document["files"]),
                 "damage": tuple(document["damage"]),
+                "folder": tuple(document["folder"]),
+                "displaced": Displaced(document["displaced"]),
                 "previous": cls._build(former) if former else None,
             }
         )

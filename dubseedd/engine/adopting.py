@@ -16,7 +16,7 @@ from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.core.progress import Meter
 from dubseedd.core.receipt import FileRecord, Receipt
 from dubseedd.engine import copying, publishing, tree
-from dubseedd.engine.durable import write_file
+from dubseedd.engine.durable import Identity, identity, write_file
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.staging import FOLDER_MODE
 from dubseedd.engine.store import Store
@@ -35,10 +35,13 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Somebody else's: the sentence says why it is not adopted; `replaceable` that it is root's folder at least."""
+    """Somebody else's: the sentence says why it is not adopted.
+
+    `replaceable` is which folder may be replaced on request, for it is all root's.
+    """
 
     sentence: str
-    replaceable: bool
+    replaceable: Identity | None = None
 
 
 def examine(store: Store, name: str, offered: Manifest, pump: Pump, meter: Meter) -> Adoption | Foreign:
@@ -48,13 +51,12 @@ def examine(store: Store, name: str, offered: Manifest, pump: Pump, meter: Meter
         with tree.opened_folder(store.root, name) as folder:
             return _examine_folder(folder, path, name, offered, pump, meter)
     except SeedRefused as refusal:
-        return Foreign(f"{path} is nobody's model: {refusal.sentence}", replaceable=False)
+        return Foreign(f"{path} is nobody's model: {refusal.sentence}")
     except NotADirectoryError:
-        return Foreign(f"{path} is no folder and not ours; move it away and sync again", replaceable=False)
+        return Foreign(f"{path} is no folder and not ours; move it away and sync again")
     except OSError as error:
         return Foreign(
             f"{path} is a link or cannot be opened ({error.strerror}); move it away and sync again",
-            replaceable=False,
         )
 
 
@@ -66,24 +68,23 @@ def _examine_folder(
         return Foreign(
             f"{path} was put there by hand and is not all root's; if it is your work, adopt it: "
             f"chown -R root:root {path}, then sync again",
-            replaceable=False,
         )
     for inner, status in objects.items():
         kind = tree.kind_of(status.st_mode)
         if kind not in (Kind.FILE, Kind.FOLDER):
             return Foreign(
                 f"{path} holds {shown(inner)}, a {kind}; remove it or move the folder away, then sync again",
-                replaceable=True,
+                replaceable=identity(folder),
             )
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return Foreign(
                 f"{path} is writable by others; if it is your work: chmod -R go-w {path}, then sync again",
-                replaceable=True,
+                replaceable=identity(folder),
             )
         if kind is Kind.FILE and status.st_nlink > 1:
             return Foreign(
                 f"{path} holds {shown(inner)}, a hard link; copy the file in its place, then sync again",
-                replaceable=True,
+                replaceable=identity(folder),
             )
     sizes = {inner: status.st_size for inner, status in objects.items() if stat.S_ISREG(status.st_mode)}
     for manifest in _candidates(folder, offered):
@@ -92,7 +93,7 @@ def _examine_folder(
     return Foreign(
         f"{path} was put there by hand and matches neither the seed nor a SHA256SUMS of its own; "
         f"move it away, or replace it: dubseedctl sync --bundle {name} --replace-foreign",
-        replaceable=True,
+        replaceable=identity(folder),
     )
 
 
@@ -152,7 +153,7 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str)
             files=tuple(
                 _record(folder, entry.path, entry.sha256, adoption.blake3[entry.path]) for entry in manifest.entries
             ),
-            folder_inode=os.fstat(folder).st_ino,
+            folder=identity(folder),
             format=format_of(manifest.paths),
             installed_at=installed_at,
             verified_at=installed_at,

@@ -5,6 +5,7 @@ The recipe: a fresh file, write, fsync, rename, fsync the folder, and only then 
 
 import ctypes
 import os
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ DRAFT = "\\"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.renameat2.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+_libc.statx.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p]
 
 
 class Rename(IntEnum):
@@ -25,6 +27,25 @@ class Rename(IntEnum):
 
     NOREPLACE = 1
     EXCHANGE = 2
+
+
+Identity = tuple[int, int]
+"""(inode, time of birth in nanoseconds) of a folder: an inode alone is given to another folder after a removal."""
+
+_AT_EMPTY_PATH = 0x1000
+_STATX_BTIME = 0x800
+_STATX = struct.Struct("=80xqI")
+"""Of struct statx(2) the time of birth alone: seconds and nanoseconds at byte 80."""
+
+
+def identity(descriptor: int) -> Identity:
+    """Tell a folder from every other one there ever was; the birth is 0 where the file system does not know it."""
+    buffer = ctypes.create_string_buffer(256)
+    if _libc.statx(descriptor, b"", _AT_EMPTY_PATH, _STATX_BTIME, buffer) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    seconds, nanoseconds = _STATX.unpack_from(buffer)
+    return os.fstat(descriptor).st_ino, seconds * 1_000_000_000 + nanoseconds
 
 
 def rename(source_fd: int, source: str, target_fd: int, target: str, how: Rename) -> None:

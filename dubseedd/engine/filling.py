@@ -39,6 +39,7 @@ class SyncTools:
     note: Callable[[str], None] = lambda _: None
     gave_up: Callable[[str], None] = lambda _: None
     adopted: Callable[[Receipt], None] = lambda _: None
+    settled: Callable[[Receipt], None] = lambda _: None
     spoken_for: Callable[[], int] = lambda: 0
 
 

@@ -1,49 +1,63 @@
 """Publishing: one rename, after everything is on the disk; and finishing what a crash cut short.
 
     1  SHA256SUMS into the tree, folders fsynced bottom-up
-    2  staging/…/receipt.json: from here on the switch is decided
+    2  staging/…/receipt.json: from here on the switch is decided, and what becomes of the version there
     3  renameat2 of staging/…/tree to NAME: NOREPLACE, or EXCHANGE with the version there; fsync of both folders
-    4  what came back in exchange goes to previous/NAME (or is removed)
-    5  receipts/NAME.json, then the staging folder goes; now it is acknowledged
+    4  what came back in exchange goes to previous/NAME, or to trash
+    5  receipt.json becomes receipts/NAME.json, then the staging folder goes; now it is acknowledged
 
-The receipt knows the inode of the folder that it publishes. Where staging has a receipt.json at start, NAME either is
-that folder, then 4 and 5 are done again (they may be), or it is not, then 3 never happened and the copy stays staged.
+After the switch nothing is written that needs room. The receipt knows the identity of the folder that it publishes.
+Where staging has a receipt.json at start, NAME either is that folder, then 4 and 5 are done again (they may be), or it
+is not, then 3 never happened and the copy stays staged.
+
+A version that takes the place of the same one, damaged, leaves the version before as it is: the damaged one is dropped.
 """
 
 import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dubseedd.core.bundle import BundleFile
 from dubseedd.core.manifest import Manifest
-from dubseedd.core.receipt import FileRecord, Receipt
+from dubseedd.core.receipt import Displaced, FileRecord, Receipt
 from dubseedd.engine import tree
 from dubseedd.engine.copying import PUBLISHED_MODE
-from dubseedd.engine.durable import FOLDER, Rename, exists, opened, read_file, rename, write_file
+from dubseedd.engine.durable import FOLDER, Identity, Rename, exists, identity, opened, read_file, rename, write_file
 from dubseedd.engine.staging import FOLDER_MODE, RECEIPT, TREE, Staging
-from dubseedd.engine.store import Store
+from dubseedd.engine.store import Store, receipt_file
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import MANIFEST, ErrorName
 
 
-def publish(store: Store, copy: Staging, receipt: Receipt, *, keep_previous: bool, replace_foreign: bool) -> Receipt:
-    """Make a complete staged copy visible under the receipt's name; returns the receipt as it was written."""
-    former = store.receipt(receipt.name)
-    if former is None and store.occupied(receipt.name) and not replace_foreign:
-        raise StoreTrouble(
-            ErrorName.FOREIGN_BUNDLE,
-            f"{store.path_of(receipt.name)} has appeared meanwhile; move it away and sync again",
-        )
-    _sync_folders(copy.tree)
-    receipt = replace(receipt, folder_inode=os.fstat(copy.tree).st_ino).succeeding(former if keep_previous else None)
-    write_file(copy.folder, RECEIPT, receipt.to_json())
-    how = Rename.EXCHANGE if store.occupied(receipt.name) else Rename.NOREPLACE
-    rename(copy.folder, TREE, store.root, receipt.name, how)
-    os.fsync(store.root)
-    os.fsync(copy.folder)
-    _finish(store, copy.manifest_sha256, receipt, keep_previous=keep_previous)
+def publish(
+    store: Store, copy: Staging, receipt: Receipt, *, keep_previous: bool, replacing: Identity | None = None
+) -> Receipt:
+    """Make a complete staged copy visible under the receipt's name; returns the receipt as it was written.
+
+    `replacing` is a folder of somebody else that may be replaced; any other in that place is ForeignBundle.
+    """
+    with store.changing:
+        former = store.receipt(receipt.name)
+        occupied = store.occupied(receipt.name)
+        if occupied and former is None and not (replacing and store.is_folder(receipt.name, replacing)):
+            raise StoreTrouble(
+                ErrorName.FOREIGN_BUNDLE,
+                f"{store.path_of(receipt.name)} has appeared or changed meanwhile; look at it and sync again",
+            )
+        mended = former is not None and former.manifest_sha256 == receipt.manifest_sha256
+        before = former.previous if former is not None and mended else former
+        displaced = Displaced.KEPT if keep_previous and not mended else Displaced.DROPPED
+        receipt = replace(
+            receipt, folder=identity(copy.tree), displaced=displaced if occupied else Displaced.NOTHING
+        ).succeeding(before if keep_previous else None)
+        _sync_folders(copy.tree)
+        write_file(copy.folder, RECEIPT, receipt.to_json())
+        rename(copy.folder, TREE, store.root, receipt.name, Rename.EXCHANGE if occupied else Rename.NOREPLACE)
+        os.fsync(store.root)
+        os.fsync(copy.folder)
+        _finish(store, copy.manifest_sha256, receipt)
     return receipt
 
 
@@ -60,25 +74,49 @@ def record_of(root: int, file: BundleFile, *, blake3: str) -> FileRecord:
     return FileRecord(file.path, status.st_size, file.sha256, blake3, status.st_mtime_ns, status.st_ino)
 
 
-def settle(store: Store) -> list[Receipt]:
-    """Finish every publication that was cut short after its switch; returns those. The others stay staged."""
-    finished = []
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was found at start: publications that are complete now, and what stood in the way of others."""
+
+    finished: tuple[Receipt, ...]
+    troubles: tuple[OSError, ...]
+
+
+def settle(store: Store) -> Settled:
+    """Finish every publication that was cut short after its switch. One that cannot be finished holds up no other."""
+    finished, troubles = [], []
     for name in os.listdir(store.staging):
-        if name in store.busy:
-            continue
-        with (
-            suppress(FileNotFoundError, NotADirectoryError),
-            opened(name, FOLDER, at=store.staging) as folder,
-        ):
+        try:
+            finished += settle_one(store, name)
+        except OSError as error:
+            troubles.append(error)
+    return Settled(tuple(finished), tuple(troubles))
+
+
+def settle_one(store: Store, manifest_sha256: str, *, bundle: str = "") -> list[Receipt]:
+    """Finish one publication, if there is one, of this bundle or of any; a copy that was never decided stays staged."""
+    with store.changing:
+        if manifest_sha256 in store.busy:
+            return []
+        with suppress(FileNotFoundError), opened(manifest_sha256, FOLDER, at=store.staging) as folder:
             receipt = _decided(folder)
+            if receipt is None and exists(folder, TREE):
+                return []
+            if receipt is not None and bundle not in ("", receipt.name):
+                return []
             if receipt is None:
-                continue
-            if _is_published(store, receipt):
-                _finish(store, name, receipt, keep_previous=True)
-                finished.append(receipt)
-            else:
-                os.unlink(RECEIPT, dir_fd=folder)
-    return finished
+                store.discard(store.staging, manifest_sha256)
+                return []
+            if store.is_folder(receipt.name, receipt.folder):
+                _finish(store, manifest_sha256, receipt)
+                return [receipt]
+            os.unlink(RECEIPT, dir_fd=folder)
+        return []
+
+
+def settle_bundle(store: Store, bundle: str) -> list[Receipt]:
+    """Finish what was begun for one bundle; others are for the next start."""
+    return [receipt for name in os.listdir(store.staging) for receipt in settle_one(store, name, bundle=bundle)]
 
 
 def _decided(folder: int) -> Receipt | None:
@@ -91,22 +129,19 @@ def _decided(folder: int) -> Receipt | None:
         return None
 
 
-def _is_published(store: Store, receipt: Receipt) -> bool:
-    try:
-        status = os.stat(receipt.name, dir_fd=store.root, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return stat.S_ISDIR(status.st_mode) and status.st_ino == receipt.folder_inode
-
-
-def _finish(store: Store, manifest_sha256: str, receipt: Receipt, *, keep_previous: bool) -> None:
+def _finish(store: Store, manifest_sha256: str, receipt: Receipt) -> None:
     """Steps 4 and 5; doing them again changes nothing."""
     with opened(manifest_sha256, FOLDER, at=store.staging) as folder:
-        if keep_previous and exists(folder, TREE):
+        if exists(folder, TREE) and receipt.displaced is Displaced.KEPT:
             store.discard(store.previous, receipt.name)
             rename(folder, TREE, store.previous, receipt.name, Rename.NOREPLACE)
             os.fsync(store.previous)
-        store.write_receipt(receipt)
+        elif exists(folder, TREE):
+            store.discard(folder, TREE)
+        if receipt.previous is None and receipt.displaced is not Displaced.KEPT:
+            store.discard(store.previous, receipt.name)
+        os.rename(RECEIPT, receipt_file(receipt.name), src_dir_fd=folder, dst_dir_fd=store.receipts)
+        os.fsync(store.receipts)
     store.discard(store.staging, manifest_sha256)
 
 

@@ -32,7 +32,17 @@ from dubseedd.core.bundle import Format, Kind, format_of
 from dubseedd.core.plan import Verdict, judge
 from dubseedd.core.receipt import FileRecord, Receipt
 from dubseedd.engine import staging, tree
-from dubseedd.engine.durable import DRAFT, FOLDER, exists, make_folder, opened, read_file, write_file
+from dubseedd.engine.durable import (
+    DRAFT,
+    FOLDER,
+    Identity,
+    exists,
+    identity,
+    make_folder,
+    opened,
+    read_file,
+    write_file,
+)
 from dubseedd.errors import NO_ERROR, CallRefused, Failure, StoreTrouble
 from dubseedd.names import ErrorName
 
@@ -182,11 +192,19 @@ class Store:
         """The receipt of the folder that is published under a name; None where dubseedd did not make that folder."""
         try:
             receipt = Receipt.from_json(read_file(self.receipts, receipt_file(name)))
-            status = os.stat(name, dir_fd=self.root, follow_symlinks=False)
-        except (FileNotFoundError, StoreTrouble):
+        except (FileNotFoundError, IsADirectoryError, StoreTrouble):
             return None
-        ours = stat.S_ISDIR(status.st_mode) and status.st_ino == receipt.folder_inode
-        return receipt if ours else None
+        return receipt if self.is_folder(name, receipt.folder) else None
+
+    def is_folder(self, name: str, folder: Identity) -> bool:
+        """Is there, under this name, this very folder, and is it root's?"""
+        try:
+            with opened(name, FOLDER, at=self.root) as descriptor:
+                return identity(descriptor) == folder and os.fstat(descriptor).st_uid == 0
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES):
+                return False
+            raise
 
     def untouched(self, receipt: Receipt) -> bool:
         """Has every file of an installed bundle the size, mtime and inode of its receipt? Reads no content."""
@@ -250,7 +268,7 @@ class Store:
         """
         with self.changing:
             now = self.receipt(receipt.name)
-            if now is None or now.folder_inode != receipt.folder_inode:
+            if now is None or now.folder != receipt.folder:
                 return replace(receipt, **changes)
             fresh = replace(now, **changes)
             self.write_receipt(fresh)

@@ -6,7 +6,6 @@
 Between the two the caller may wait: for an inhibitor, for another publication, or for a person.
 """
 
-import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Verdict, make_plan
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine import adopting, publishing
+from dubseedd.engine.durable import Identity, identity
 from dubseedd.engine.filling import Filling, SyncTools
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.scanning import Examined, SeedFolder
@@ -60,6 +60,7 @@ class BundleSync:
         self._staging: Staging | None = None
         self._adoption: adopting.Adoption | None = None
         self._receipt: Receipt | None = None
+        self._replacing: Identity | None = None
         self._seed_uuid = ""
 
     def close(self) -> None:
@@ -77,9 +78,11 @@ class BundleSync:
         self._meter.enter(JobState.PLANNING)
         self._seed_uuid = seed.uuid
         with writing_store(self._wish.name):
-            publishing.settle(self._store)
+            for receipt in publishing.settle_bundle(self._store, self._wish.name):
+                self._tools.settled(receipt)
         bundle = self._examine(seed)
-        verdict, _ = self._store.verdict(bundle.name, bundle.manifest.sha256, len(bundle.files))
+        with writing_store(bundle.name):
+            verdict, _ = self._store.verdict(bundle.name, bundle.manifest.sha256, len(bundle.files))
         if verdict is Verdict.CURRENT:
             self._meter.bytes_skipped = bundle.size
             self._meter.files_total = self._meter.files_done = len(bundle.files)
@@ -103,7 +106,7 @@ class BundleSync:
                 self._staging,
                 self._receipt,
                 keep_previous=self._tools.config.store.keep_previous,
-                replace_foreign=self._wish.replace_foreign,
+                replacing=self._replacing,
             )
 
     # Planning
@@ -132,14 +135,18 @@ class BundleSync:
                 return Readiness.ADOPTABLE
             with writing_store(bundle.name):
                 self._tools.adopted(adopting.seal(self._store, found, installed_at=_now(), seed_uuid=""))
-        elif not (self._wish.replace_foreign and found.replaceable):
+        elif self._wish.replace_foreign and found.replaceable:
+            self._replacing = found.replaceable
+        else:
             raise StoreTrouble(ErrorName.FOREIGN_BUNDLE, found.sentence)
         self._meter.enter(JobState.PLANNING)
         return None
 
     def _stage(self, bundle: Examined, seed: SeedFolder) -> Readiness:
+        self._tools.stop.check()
         digest = bundle.manifest.sha256
-        twins = self._store.twins()
+        with writing_store(bundle.name):
+            twins = self._store.twins()
         if self._wish.dry_run:
             staged = self._store.staged_paths(digest)
             self._count(make_plan(bundle.files, staged, twins))
@@ -169,6 +176,7 @@ class BundleSync:
         meter.work_done = 0
 
     def _make_room(self, plan: Plan, digest: str) -> None:
+        self._tools.stop.check()
         needed = plan.bytes_needed
         if not needed:
             return
@@ -183,7 +191,7 @@ class BundleSync:
             name=bundle.name,
             manifest=publishing.write_manifest(staging, bundle.manifest),
             files=tuple(staging.records[file.path] for file in bundle.files),
-            folder_inode=os.fstat(staging.tree).st_ino,
+            folder=identity(staging.tree),
             format=bundle.format,
             installed_at=now,
             verified_at=now if self._tools.config.sync.read_back else 0,

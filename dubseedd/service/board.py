@@ -6,6 +6,7 @@ Events are stamped here and go to journal and history; changes of state go to th
 from typing import TypeAlias
 
 from dubseedd.core.events import Event
+from dubseedd.core.receipt import Receipt
 from dubseedd.engine.store import StoredBundle
 from dubseedd.names import EventName, Field
 from dubseedd.service.job import Job
@@ -45,6 +46,14 @@ class Board:
     def tell(self, name: EventName, message: str, fields: dict[Field, str | int] | None = None) -> None:
         """Record an event: one line for a person, fields for programs."""
         self._recorder.record(Event(name, message, self.clock(), {Field.EVENT: name.value, **(fields or {})}))
+
+    def tell_settled(self, receipt: Receipt) -> None:
+        """A publication that was cut short after its switch is complete now."""
+        self.tell(
+            EventName.BUNDLE_INSTALLED,
+            f"{receipt.name} is installed: its publication was cut short and is complete now",
+            {Field.BUNDLE: receipt.name, Field.MANIFEST: receipt.manifest_sha256},
+        )
 
     def changed(self, thing: Thing) -> None:
         for listener in self.listeners:

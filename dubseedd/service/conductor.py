@@ -22,7 +22,7 @@ from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import Wish
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import NO_ERROR, CallRefused, Cancelled, Stopping
-from dubseedd.names import ErrorName, EventName, Field
+from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Board
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import Jobs
@@ -93,12 +93,11 @@ class Conductor:
 
     async def start(self) -> None:
         """Finish what a crash cut short, look at the store and at every seed that is there; then follow events."""
-        for receipt in await self._in_store(lambda: settle(self.store)):
-            self.board.tell(
-                EventName.BUNDLE_INSTALLED,
-                f"{receipt.name} is installed: its publication was cut short and is complete now",
-                {Field.BUNDLE: receipt.name, Field.MANIFEST: receipt.manifest_sha256},
-            )
+        settled = await self._in_store(lambda: settle(self.store))
+        for receipt in settled.finished:
+            self.board.tell_settled(receipt)
+        for trouble in settled.troubles:
+            log.error("a publication that was cut short cannot be finished yet: %s; check the store's disk", trouble)
         self.board.tell(
             EventName.STARTED, f"dubseedd {__version__} watches for seeds labelled {self.config.seed.label}"
         )

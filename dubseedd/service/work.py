@@ -155,6 +155,7 @@ class Work:
             note=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_FOUND, sentence),
             gave_up=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_REMOVED, sentence),
             adopted=lambda receipt: _later(loop, self._adopted, job, receipt),
+            settled=lambda receipt: _later(loop, self._board.tell_settled, receipt),
             spoken_for=lambda: self._spoken_for(job),
         )
 

@@ -13,7 +13,7 @@ RECEIPT = Receipt(
     name="tiny",
     manifest=FileRecord("SHA256SUMS", 1, "m" * 64, "", 1, 1),
     files=(FILE, replace(FILE, path="b", size=5)),
-    folder_inode=3,
+    folder=(3, 4),
     format="safetensors",
     installed_at=1,
     verified_at=2,

@@ -9,6 +9,7 @@ import pytest
 
 from dubseedd.core.bundle import Policy
 from dubseedd.core.config import Config, build
+from dubseedd.core.receipt import Receipt
 from dubseedd.engine.filling import SyncTools
 from dubseedd.engine.scanning import SeedFolder
 from dubseedd.engine.store import Store
@@ -44,10 +45,13 @@ class Syncing:
         self.store = store
         self.config = config
         self.notes: list[str] = []
+        self.settled: list[Receipt] = []
         self.tools = self.fresh_tools()
 
     def fresh_tools(self) -> SyncTools:
-        return SyncTools(config=self.config, note=self.notes.append, gave_up=self.notes.append)
+        return SyncTools(
+            config=self.config, note=self.notes.append, gave_up=self.notes.append, settled=self.settled.append
+        )
 
     def folder(self) -> SeedFolder:
         root = os.open(self.models.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.core.receipt import Receipt
+from dubseedd.core.receipt import Displaced, Receipt
 from dubseedd.engine import publishing
-from dubseedd.engine.durable import Rename, rename, write_file
+from dubseedd.engine.durable import Rename, identity, rename, write_file
 from dubseedd.engine.staging import RECEIPT, TREE, Staging
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
+from dubseedd.errors import StoreTrouble
+from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing
 from tests.support.bundles import contents, model_files, published, write_bundle
 
@@ -32,16 +34,17 @@ def prepare_new(models: Path, sync: Syncing) -> str:
     return digest
 
 
-def decide(sync: Syncing, digest: str) -> int:
-    """Step 2: the receipt lies beside the tree. Returns the inode of the tree."""
+def decide(sync: Syncing, digest: str) -> None:
+    """Step 2: the receipt lies beside the tree."""
     store = sync.store
     with Staging(store.staging, digest) as copy:
-        inode = os.fstat(copy.tree).st_ino
-        template = receipt_of_new(sync, copy)
-        write_file(
-            copy.folder, RECEIPT, replace(template, folder_inode=inode).succeeding(store.receipt("tiny")).to_json()
-        )
-    return inode
+        former = store.receipt("tiny")
+        receipt = replace(
+            receipt_of_new(sync, copy),
+            folder=identity(copy.tree),
+            displaced=Displaced.KEPT if former else Displaced.NOTHING,
+        ).succeeding(former)
+        write_file(copy.folder, RECEIPT, receipt.to_json())
 
 
 def receipt_of_new(sync: Syncing, copy: Staging) -> Receipt:
@@ -50,13 +53,11 @@ def receipt_of_new(sync: Syncing, copy: Staging) -> Receipt:
     with sync.folder() as folder:
         bundle = folder.examine("tiny")
     work.close()
-    manifest = publishing.write_manifest(copy, bundle.manifest)
-
     return Receipt(
         name="tiny",
-        manifest=manifest,
+        manifest=publishing.write_manifest(copy, bundle.manifest),
         files=tuple(copy.records[file.path] for file in bundle.files),
-        folder_inode=0,
+        folder=(0, 0),
         format="safetensors",
         installed_at=1,
         verified_at=1,
@@ -87,7 +88,7 @@ def test_cut_before_the_switch_the_copy_stays_staged_and_is_published_next_time(
     models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
 ) -> None:
     decide(sync, prepare_new(models, sync))
-    assert publishing.settle(store) == []
+    assert publishing.settle(store).finished == ()
     assert is_installed(store, OLD, in_store("tiny"))
     sync("tiny")
     assert sync.tools.meter.bytes_done == 0
@@ -100,7 +101,7 @@ def test_cut_after_the_switch_of_a_new_bundle_the_receipt_is_written(
     digest = prepare_new(models, sync)
     decide(sync, digest)
     switch(sync, digest, Rename.NOREPLACE)
-    (receipt,) = publishing.settle(store)
+    (receipt,) = publishing.settle(store).finished
     assert receipt.name == "tiny"
     assert is_installed(store, NEW, in_store("tiny"))
     assert os.listdir(store.staging) == []
@@ -139,13 +140,92 @@ def test_settling_twice_is_settling_once(
     decide(sync, digest)
     switch(sync, digest, Rename.EXCHANGE)
     publishing.settle(store)
-    assert publishing.settle(store) == []
+    assert publishing.settle(store).finished == ()
     assert is_installed(store, NEW, in_store("tiny"))
 
 
 def test_a_torn_receipt_in_staging_is_no_decision(models: Path, sync: Syncing, store: Store, in_store: InStore) -> None:
     digest = prepare_new(models, sync)
     (in_store(f".dubseed/staging/{digest}") / RECEIPT).write_bytes(b'{"schemaVersion": 1, "na')
-    assert publishing.settle(store) == []
+    assert publishing.settle(store).finished == ()
     sync("tiny")
     assert is_installed(store, NEW, in_store("tiny"))
+
+
+def test_cut_before_the_staging_folder_went_nothing_is_left_of_it(
+    models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
+) -> None:
+    digest = prepare_new(models, sync)
+    decide(sync, digest)
+    switch(sync, digest, Rename.EXCHANGE)
+    os.rename(in_store(f".dubseed/staging/{digest}/tree"), in_store(".dubseed/previous/tiny"))
+    os.rename(in_store(f".dubseed/staging/{digest}/{RECEIPT}"), in_store(".dubseed/receipts/tiny.json"))
+    assert publishing.settle(store).finished == ()
+    assert os.listdir(store.staging) == []
+    assert is_installed(store, NEW, in_store("tiny"))
+
+
+def test_mending_a_damaged_version_leaves_the_version_before_as_it_is(
+    models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
+) -> None:
+    write_bundle(models / "tiny", NEW)
+    sync("tiny")
+    (in_store("tiny") / "tokenizer.json").write_bytes(b"damaged")
+    assert sync("tiny") is Readiness.STAGED
+    assert is_installed(store, NEW, in_store("tiny"))
+    assert contents(in_store(".dubseed/previous/tiny")) == published(OLD)
+    receipt = store.receipt("tiny")
+    assert receipt is not None
+    assert receipt.previous is not None
+    assert receipt.previous.manifest_sha256 != receipt.manifest_sha256
+
+
+def test_a_publication_that_cannot_be_finished_holds_up_no_other_bundle(
+    models: Path, sync: Syncing, store: Store, in_store: InStore
+) -> None:
+    digest = prepare_new(models, sync)
+    decide(sync, digest)
+    switch(sync, digest, Rename.NOREPLACE)
+    (in_store(".dubseed/receipts") / "tiny.json" / "in the way").mkdir(parents=True)
+    settled = publishing.settle(store)
+    assert (len(settled.finished), len(settled.troubles)) == (0, 1)
+    write_bundle(models / "other", OLD)
+    assert sync("other") is Readiness.STAGED
+    (in_store(".dubseed/receipts") / "tiny.json" / "in the way").rmdir()
+    (in_store(".dubseed/receipts") / "tiny.json").rmdir()
+    assert sync("tiny") is Readiness.CURRENT
+    assert [receipt.name for receipt in sync.settled] == ["tiny"]
+
+
+def test_a_folder_that_was_made_with_the_inode_of_ours_is_a_strangers(
+    models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
+) -> None:
+    receipt = store.receipt("tiny")
+    assert receipt is not None
+    inode, birth = receipt.folder
+    store.write_receipt(replace(receipt, folder=(inode, birth - 1)))
+    found = store.look("tiny")
+    assert found is not None
+    assert found.state is BundleState.FOREIGN
+    store.write_receipt(receipt)
+    os.chown(in_store("tiny"), 1000, 1000)
+    assert store.receipt("tiny") is None
+
+
+def test_the_folder_that_may_be_replaced_is_the_one_that_was_looked_at_and_no_other(
+    models: Path, sync: Syncing, store: Store, in_store: InStore
+) -> None:
+    write_bundle(models / "tiny", NEW)
+    (in_store("tiny")).mkdir()
+    (in_store("tiny") / "mine").write_bytes(b"1")
+    work = BundleSync(store, Wish("tiny", replace_foreign=True), sync.fresh_tools())
+    with sync.folder() as folder:
+        work.prepare(folder)
+    os.rename(in_store("tiny"), in_store("mine"))
+    in_store("tiny").symlink_to("/etc")
+    with pytest.raises(StoreTrouble) as trouble:
+        work.publish()
+    work.close()
+    assert trouble.value.error is ErrorName.FOREIGN_BUNDLE
+    assert in_store("tiny").is_symlink()
+    assert os.listdir(store.previous) == []
