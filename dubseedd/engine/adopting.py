@@ -14,23 +14,27 @@ from dubseedd.core.bundle import BundleFile, Kind, format_of, is_litter, shown
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.core.progress import Meter
-from dubseedd.core.receipt import FileRecord, Receipt
+from dubseedd.core.receipt import Receipt
 from dubseedd.engine import copying, publishing, tree
 from dubseedd.engine.durable import Identity, identity, write_file
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.staging import FOLDER_MODE
 from dubseedd.engine.store import Store
-from dubseedd.errors import Failure, SeedRefused
-from dubseedd.names import MANIFEST, NEIGHBOURS
+from dubseedd.errors import Failure, SeedRefused, StoreTrouble
+from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
+
+Objects = Mapping[str, os.stat_result]
+"""A folder, "", and every object in it by its path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A folder of the store whose every byte has been found to be that of `manifest`."""
+    """A folder of the store whose every byte has been found to be that of `manifest`, while it was as in `seen`."""
 
     name: str
     manifest: Manifest
     blake3: Mapping[str, str]
+    seen: Objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def examine(store: Store, name: str, offered: Manifest, pump: Pump, meter: Meter
 def _examine_folder(
     folder: int, path: str, name: str, offered: Manifest, pump: Pump, meter: Meter
 ) -> Adoption | Foreign:
-    objects = {"": os.fstat(folder), **dict(tree.walk(folder))}
+    objects = _objects(folder)
     if any(status.st_uid != 0 or status.st_gid != 0 for status in objects.values()):
         return Foreign(
             f"{path} was put there by hand and is not all root's; if it is your work, adopt it: "
@@ -89,12 +93,16 @@ def _examine_folder(
     sizes = {inner: status.st_size for inner, status in objects.items() if stat.S_ISREG(status.st_mode)}
     for manifest in _candidates(folder, offered):
         if _listed(sizes, manifest) and (blake3 := _verify(folder, manifest, sizes, pump, meter)) is not None:
-            return Adoption(name, manifest, blake3)
+            return Adoption(name, manifest, blake3, objects)
     return Foreign(
         f"{path} was put there by hand and matches neither the seed nor a SHA256SUMS of its own; "
         f"move it away, or replace it: dubseedctl sync --bundle {name} --replace-foreign",
         replaceable=identity(folder),
     )
+
+
+def _objects(folder: int) -> dict[str, os.stat_result]:
+    return {"": os.fstat(folder), **dict(tree.walk(folder))}
 
 
 def _candidates(folder: int, offered: Manifest) -> list[Manifest]:
@@ -140,18 +148,29 @@ def _verify(
 
 
 def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str) -> Receipt:
-    """Make the folder ours: the modes of the store, the manifest it was verified by, and a receipt."""
+    """Make the folder ours: the modes of the store, the manifest it was verified by, all on the disk, and a receipt.
+
+    StoreTrouble (ForeignBundle), with nothing changed, where anything in it has changed since it was verified.
+    """
     manifest = adoption.manifest
     with tree.opened_folder(store.root, adoption.name) as folder:
-        for path, status in [*tree.walk(folder), ("", os.fstat(folder))]:
-            _set_mode(folder, path, FOLDER_MODE if stat.S_ISDIR(status.st_mode) else copying.PUBLISHED_MODE)
+        if _changed(_objects(folder), adoption.seen):
+            raise StoreTrouble(
+                ErrorName.FOREIGN_BUNDLE,
+                f"{store.path_of(adoption.name)} changed while it was looked at; leave it alone and sync again",
+            )
+        for path, status in adoption.seen.items():
+            _settle_down(folder, path, is_folder=stat.S_ISDIR(status.st_mode))
         if _manifest_digest(folder) != manifest.sha256:
             write_file(folder, MANIFEST, manifest.raw, drafts=store.own, mode=copying.PUBLISHED_MODE)
         receipt = Receipt(
             name=adoption.name,
             manifest=publishing.record_of(folder, BundleFile(MANIFEST, len(manifest.raw), manifest.sha256), blake3=""),
             files=tuple(
-                _record(folder, entry.path, entry.sha256, adoption.blake3[entry.path]) for entry in manifest.entries
+                publishing.record_of(
+                    folder, BundleFile(entry.path, 0, entry.sha256), blake3=adoption.blake3[entry.path]
+                )
+                for entry in manifest.entries
             ),
             folder=identity(folder),
             format=format_of(manifest.paths),
@@ -165,20 +184,24 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str)
     return receipt
 
 
-def _set_mode(folder: int, path: str, mode: int) -> None:
-    parent, _, name = path.rpartition("/")
-    with tree.opened_folder(folder, parent) as descriptor:
-        os.chmod(name or ".", mode, dir_fd=descriptor)
+def _changed(now: Objects, before: Objects) -> bool:
+    """Is anything there another object, or written to? Whatever does that moves the ctime, and no program sets that."""
+
+    def look(objects: Objects) -> dict[str, tuple[int, int, int]]:
+        return {path: (status.st_ino, status.st_size, status.st_ctime_ns) for path, status in objects.items()}
+
+    return look(now) != look(before)
+
+
+def _settle_down(root: int, path: str, *, is_folder: bool) -> None:
+    """The mode of the store, and on the disk; through a descriptor, for a name may have become a link."""
+    opened = tree.opened_folder(root, path) if is_folder else tree.opened_file(root, path)
+    with opened as descriptor:
+        os.fchmod(descriptor, FOLDER_MODE if is_folder else copying.PUBLISHED_MODE)
+        os.fsync(descriptor)
 
 
 def _manifest_digest(folder: int) -> str:
     with suppress(OSError, Failure):
         return parse(tree.read_small(folder, MANIFEST, MAX_BYTES)).sha256
     return ""
-
-
-def _record(folder: int, path: str, sha256: str, blake3: str) -> FileRecord:
-    """The record of a file that is verified, and now made to stay as well."""
-    with tree.opened_file(folder, path) as descriptor:
-        os.fsync(descriptor)
-    return publishing.record_of(folder, BundleFile(path, 0, sha256), blake3=blake3)

@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dubseedd.core.bundle import MAX_CONTENT_BYTES, BundleFile, check_config, check_index, content_checks, shown
+from dubseedd.core.bundle import BundleFile, content_checks, shown
 from dubseedd.core.config import Config
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Step
 from dubseedd.core.progress import Meter
 from dubseedd.core.receipt import Receipt
-from dubseedd.engine import copying, tree
+from dubseedd.engine import contents, copying, tree
 from dubseedd.engine.copying import Digests
 from dubseedd.engine.pump import Pump, ReadError
 from dubseedd.engine.scanning import Examined, SeedFolder
@@ -173,11 +173,7 @@ class Filling:
         self._meter.current_file = ""
 
     def _look_into(self, file: BundleFile) -> None:
-        """Judge the content of a file that is staged, so that its bytes are verified."""
         with writing_store(file.path):
-            raw = tree.read_small(self._staging.tree, file.path, MAX_CONTENT_BYTES)
-        if file.path == "config.json":
-            for note in check_config(raw):
-                self._tools.note(f"{self._bundle.name}: {note}")
-        else:
-            check_index(file.path, raw, self._bundle.manifest)
+            notes = contents.judge(self._staging.tree, file.path, self._bundle.manifest)
+        for note in notes:
+            self._tools.note(f"{self._bundle.name}: {note}")

@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dubseedd.core.bundle import content_checks
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Verdict, make_plan
 from dubseedd.core.receipt import Receipt
-from dubseedd.engine import adopting, publishing
+from dubseedd.engine import adopting, contents, publishing, tree
 from dubseedd.engine.durable import Identity, identity
 from dubseedd.engine.filling import Filling, SyncTools
 from dubseedd.engine.pump import Pump
@@ -131,6 +132,7 @@ class BundleSync:
             found = adopting.examine(self._store, bundle.name, bundle.manifest, pump, self._meter)
         if isinstance(found, adopting.Adoption):
             if found.manifest.sha256 == bundle.manifest.sha256:
+                self._judge_in_place(bundle)
                 self._adoption = found
                 return Readiness.ADOPTABLE
             with writing_store(bundle.name):
@@ -141,6 +143,12 @@ class BundleSync:
             raise StoreTrouble(ErrorName.FOREIGN_BUNDLE, found.sentence)
         self._meter.enter(JobState.PLANNING)
         return None
+
+    def _judge_in_place(self, bundle: Examined) -> None:
+        with writing_store(bundle.name), tree.opened_folder(self._store.root, bundle.name) as folder:
+            for path in content_checks(bundle.manifest.paths):
+                for note in contents.judge(folder, path, bundle.manifest):
+                    self._tools.note(f"{bundle.name}: {note}")
 
     def _stage(self, bundle: Examined, seed: SeedFolder) -> Readiness:
         self._tools.stop.check()

@@ -12,7 +12,7 @@ from dubseedd.core.lifecycle import JobState
 from dubseedd.core.progress import Meter
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import BundleState, Store
-from dubseedd.engine.syncing import Readiness
+from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.errors import Cancelled, Failure, SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing
@@ -341,6 +341,50 @@ class TestForeignFolders:
         write_bundle(in_store("tiny"), files)
         write_files(in_store("tiny"), {".DS_Store": b"x", "SHA256SUMS.sig": b"y"})
         assert sync("tiny") is Readiness.ADOPTABLE
+
+    @pytest.mark.parametrize("change", ["a write", "another file", "one more", "a link", "another folder"])
+    def test_a_folder_that_changes_before_it_is_adopted_is_left_as_it_is(
+        self, models: Path, sync: Syncing, in_store: InStore, store: Store, tmp_path: Path, change: str
+    ) -> None:
+        files = model_files()
+        write_bundle(models / "tiny", files)
+        folder = write_bundle(in_store("tiny"), files)
+        adoption = BundleSync(store, Wish("tiny"), sync.fresh_tools())
+        with sync.folder() as seed:
+            assert adoption.prepare(seed) is Readiness.ADOPTABLE
+        secret = tmp_path / "secret"
+        secret.write_bytes(files["config.json"])
+        secret.chmod(0o600)
+        match change:
+            case "a write":
+                (folder / "config.json").write_bytes(files["config.json"] + b"\n")
+            case "another file":
+                os.replace(secret, folder / "config.json")
+            case "one more":
+                (folder / "more").touch()
+            case "a link":
+                (folder / "config.json").unlink()
+                (folder / "config.json").symlink_to(secret)
+            case _:
+                folder.rename(tmp_path / "away")
+                write_bundle(folder, files)
+        with pytest.raises(StoreTrouble) as trouble:
+            adoption.publish()
+        assert trouble.value.error is ErrorName.FOREIGN_BUNDLE
+        assert store.receipt("tiny") is None
+        if secret.exists():
+            assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+    def test_what_is_adopted_is_judged_by_its_content_too(
+        self, models: Path, sync: Syncing, in_store: InStore, store: Store
+    ) -> None:
+        files = model_files() | {"config.json": b"[]"}
+        write_bundle(models / "tiny", files)
+        write_bundle(in_store("tiny"), files)
+        with pytest.raises(SeedRefused) as refused:
+            sync("tiny")
+        assert refused.value.error is ErrorName.MODEL_INCOMPLETE
+        assert store.receipt("tiny") is None
 
     def test_a_folder_that_is_not_roots_is_refused_with_the_line_that_helps(
         self, models: Path, sync: Syncing, in_store: InStore
