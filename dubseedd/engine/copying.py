@@ -65,8 +65,7 @@ def copy_file(
     target = _create(folder, name)
     try:
         os.fchmod(target, PUBLISHED_MODE)
-        if size:
-            os.posix_fallocate(target, 0, size)
+        _allocate(target, size)
         hashing = _Hashing()
 
         def write(block: Block) -> None:
@@ -138,6 +137,17 @@ def _create(folder: int, name: str) -> int:
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder)
     return os.open(name, FRESH, PUBLISHED_MODE, dir_fd=folder)
+
+
+def _allocate(target: int, size: int) -> None:
+    """Take the room now, so that a full disk is known before the copy; ext3 and others cannot."""
+    if size == 0:
+        return
+    try:
+        os.posix_fallocate(target, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
 
 
 def _write(target: int, block: Block) -> None:

@@ -7,9 +7,11 @@ instead of taking it for somebody else's.
 """
 
 import errno
+import fcntl
 import json
 import os
 from contextlib import suppress
+from uuid import UUID
 
 from dubseedd.core import mountinfo
 from dubseedd.core.device import BlockDevice, Number
@@ -18,6 +20,9 @@ from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
 
 RECORD = "mounts.json"
+
+BTRFS_IOC_FS_INFO = 0x8400941F
+"""_IOR(0x94, 31, struct btrfs_ioctl_fs_info_args), 1024 bytes, of which 16 to 31 are the UUID of the file system."""
 
 
 def open_seed(mount_point: str, device: BlockDevice, *, ours: bool) -> tuple[int, tuple[str, ...]]:
@@ -50,7 +55,7 @@ def _prove(root: int, device: BlockDevice, *, ours: bool) -> tuple[str, ...]:
         )
     status = os.fstat(root)
     line = lines[mount_id]
-    btrfs = _btrfs_devices(device.uuid) if line.filesystem == "btrfs" else None
+    btrfs = _btrfs_devices(root) if line.filesystem == "btrfs" else None
     return mountinfo.prove(
         line,
         ours=ours,
@@ -65,8 +70,11 @@ def _mount_id(descriptor: int) -> int:
         return next(int(line.split()[1]) for line in stream if line.startswith("mnt_id:"))
 
 
-def _btrfs_devices(uuid: str) -> frozenset[Number]:
-    """The devices of a btrfs, whose own device number is anonymous."""
+def _btrfs_devices(root: int) -> frozenset[Number]:
+    """The devices of the btrfs that the descriptor `root` lies on: its own device number is anonymous."""
+    answer = bytearray(1024)
+    fcntl.ioctl(root, BTRFS_IOC_FS_INFO, answer)
+    uuid = UUID(bytes=bytes(answer[16:32]))
     found = set()
     with suppress(FileNotFoundError):
         for name in os.listdir(f"/sys/fs/btrfs/{uuid}/devices"):

@@ -5,8 +5,9 @@ What is read of a seed is read through the one descriptor of its mounted root, w
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Self
@@ -14,7 +15,6 @@ from typing import Self
 from dubseedd.core.bundle import (
     Accepted,
     BundleFile,
-    Kind,
     Policy,
     accept,
     check_cache_tree,
@@ -106,13 +106,15 @@ class SeedFolder:
     def offers(self, patterns: tuple[str, ...]) -> list[Offer]:
         """Every bundle whose name fits a pattern, the refused ones too, by name."""
         with reading_seed("the folder of bundles"):
-            names = [
-                name
-                for name in sorted(os.listdir(self._models))
-                if not is_litter(name)
-                and tree.kind_of(os.stat(name, dir_fd=self._models, follow_symlinks=False).st_mode) is not Kind.FILE
-            ]
-        return [self.offer(name) for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+            names = [name for name in sorted(os.listdir(self._models)) if not is_litter(name)]
+        wanted = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+        return [self.offer(name) for name in wanted if not self._is_file(name)]
+
+    def _is_file(self, name: str) -> bool:
+        """A plain file beside the bundles is passed over; what cannot even be looked at is refused by itself."""
+        with suppress(OSError):
+            return stat.S_ISREG(os.lstat(name, dir_fd=self._models).st_mode)
+        return False
 
     def offer(self, name: str) -> Offer:
         """One bundle as an offer."""

@@ -3,6 +3,7 @@
 Everything is reached from the descriptor of a folder by one component at a time, so that nothing outside it can be.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from dubseedd.names import ErrorName
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 MAX_OBJECTS = 500_000
 """More objects than this in one bundle are nobody's model."""
+
+_NOT_OPENED = (errno.ELOOP, errno.ENXIO)
+"""How a link and a socket answer to being opened as a file."""
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -49,14 +53,20 @@ def open_file(root: int, path: str, *, flags: int = FILE) -> int:
     parent = open_folder(root, folder)
     try:
         descriptor = os.open(name, flags, dir_fd=parent)
+    except OSError as error:
+        if error.errno in _NOT_OPENED and not stat.S_ISREG(os.lstat(name, dir_fd=parent).st_mode):
+            raise _unsafe(path) from error
+        raise
     finally:
         os.close(parent)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise SeedRefused(
-            ErrorName.UNSAFE_FILE, f"{shown(path)} is no regular file; remove it from the bundle", file=path
-        )
+        raise _unsafe(path)
     return descriptor
+
+
+def _unsafe(path: str) -> SeedRefused:
+    return SeedRefused(ErrorName.UNSAFE_FILE, f"{shown(path)} is no regular file; remove it from the bundle", file=path)
 
 
 @contextmanager

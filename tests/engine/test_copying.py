@@ -12,18 +12,28 @@ from blake3 import blake3
 from dubseedd.engine.copying import copy_file, digest_file, read_back
 from dubseedd.engine.pump import BLOCK_BYTES, Pump
 from dubseedd.engine.stop import StopFlag
+from tests.machine import Machine
+from tests.support.sticks import mounted
 from tools.machine import run
 
 SIZES = [0, 1, 4095, 4096, 4097, BLOCK_BYTES, BLOCK_BYTES * 3 + 5]
 
 
-@pytest.fixture(params=["disk", "tmpfs"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(params=["disk", "tmpfs", "ext3"])
+def folder(request: pytest.FixtureRequest, machine: Machine, tmp_path: Path) -> Iterator[Path]:
     with ExitStack() as undo:
-        if request.param == "tmpfs":
-            run("mount", "-t", "tmpfs", "tmpfs", str(tmp_path))
-            undo.callback(run, "umount", "--lazy", str(tmp_path))
-        yield tmp_path
+        match request.param:
+            case "tmpfs":
+                run("mount", "-t", "tmpfs", "tmpfs", str(tmp_path))
+                undo.callback(run, "umount", "--lazy", str(tmp_path))
+                yield tmp_path
+            case "ext3":
+                image = tmp_path / "old.img"
+                run("truncate", "--size", "64M", str(image))
+                run("mkfs.ext3", "-q", "-F", str(image))
+                yield undo.enter_context(mounted(image))
+            case _:
+                yield tmp_path
 
 
 @pytest.mark.parametrize("size", SIZES)

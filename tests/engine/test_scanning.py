@@ -1,17 +1,23 @@
 """A seed's folder looked at, on real files: rules that need no weights, and hostile objects that must not hang us."""
 
 import os
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dubseedd.engine.scanning import Offer
+from dubseedd.core.bundle import Policy
+from dubseedd.engine.durable import FOLDER, opened
+from dubseedd.engine.scanning import Offer, SeedFolder
 from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing
+from tests.machine import Machine
 from tests.support.bundles import manifest_of, model_files, write_bundle, write_files
+from tests.support.sticks import make_image, mounted
+from tools.machine import run
 
 FILES = model_files()
 
@@ -42,6 +48,20 @@ def test_patterns_choose_and_files_and_litter_are_no_bundles(models: Path, sync:
     with sync.folder() as folder:
         assert [found.name for found in folder.offers(("*",))] == ["llama", "qwen-8b"]
         assert [found.name for found in folder.offers(("qwen*",))] == ["qwen-8b"]
+
+
+def test_a_folder_that_cannot_be_looked_at_is_refused_alone(machine: Machine, tmp_path: Path) -> None:
+    image = make_image(tmp_path / "stick.img", {"broken": FILES, "whole": FILES}, label="OTHER")
+    run("debugfs", "-w", "-R", "clri models/broken", str(image))
+    with (
+        mounted(image, "ro") as folder,
+        opened(str(folder), FOLDER) as root,
+        SeedFolder(root, "models", Policy(pickle_allowed=False)) as seed,
+    ):
+        broken, whole = seed.offers(("*",))
+    assert broken.refusal is not None
+    assert broken.refusal.error is ErrorName.READ_FAILED
+    assert whole.refusal is None
 
 
 def test_a_name_that_is_not_allowed_is_an_offer_that_is_refused(models: Path, sync: Syncing) -> None:
@@ -86,6 +106,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "dangling link": lambda path: path.symlink_to("absent"),
     "fifo": os.mkfifo,
     "device": lambda path: os.mknod(path, 0o600 | 0o020000, os.makedev(1, 3)),
+    "socket": lambda path: os.mknod(path, 0o600 | stat.S_IFSOCK),
     "folder": lambda path: path.mkdir(),
 }
 
@@ -100,19 +121,19 @@ def test_a_listed_file_that_is_something_else_is_unsafe_and_nothing_hangs(
     assert refusal(sync)[0] is ErrorName.UNSAFE_FILE
 
 
-@pytest.mark.parametrize("kind", ["link", "fifo", "device"])
+@pytest.mark.parametrize("kind", ["link", "fifo", "device", "socket"])
 def test_something_else_that_nobody_lists_is_unsafe_too(models: Path, sync: Syncing, kind: str) -> None:
     folder = write_bundle(models / "tiny", FILES)
     MAKERS[kind](folder / "extra")
     assert refusal(sync)[0] is ErrorName.UNSAFE_FILE
 
 
-@pytest.mark.parametrize("kind", ["link", "fifo", "device", "folder"])
+@pytest.mark.parametrize("kind", MAKERS)
 def test_a_manifest_that_is_no_regular_file_is_unsafe(models: Path, sync: Syncing, kind: str) -> None:
     folder = write_bundle(models / "tiny", FILES)
     (folder / "SHA256SUMS").unlink()
     MAKERS[kind](folder / "SHA256SUMS")
-    assert refusal(sync)[0] in (ErrorName.UNSAFE_FILE, ErrorName.READ_FAILED)
+    assert refusal(sync)[0] is ErrorName.UNSAFE_FILE
 
 
 def test_a_folder_that_is_a_link_is_not_followed(models: Path, sync: Syncing, tmp_path: Path) -> None:
