@@ -213,7 +213,7 @@ class Conductor:
         return jobs
 
     async def _chosen(self, seed: str) -> list[Seed]:
-        chosen = [one for one in self.seeds.all.values() if seed in ("", one.device.uuid, one.device.node, one.id)]
+        chosen = [one for one in self.seeds.all.values() if seed in ("", *one.names)]
         if not chosen:
             which = f"no seed {seed} is plugged in" if seed else "no seed is plugged in"
             raise CallRefused(ErrorName.NOT_FOUND, f"{which}; plug in a stick labelled {self.config.seed.label}")

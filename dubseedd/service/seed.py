@@ -64,6 +64,11 @@ class Seed:
         return {Field.SEED: self.device.uuid, Field.DEVICE: self.device.node}
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What a caller may name it by: UUID, device node, id or mount point."""
+        return (self.device.uuid, self.device.node, self.id, *self.mount_points)
+
+    @property
     def called(self) -> str:
         """What a person calls it: the label and the device."""
         return f"{self.device.label} ({self.device.node})"
