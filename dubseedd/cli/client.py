@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 from dubseedd.adapters.bus import DBUS, DBUS_PATH, Connection, Match, RemoteError, Signal, Variant
 from dubseedd.cli.exits import UNREACHABLE, Complaint
-from dubseedd.cli.views import NO_ERROR, BundleView, JobView, ManagerView, SeedView, State, view
+from dubseedd.cli.views import NO_ERROR, BundleView, Error, JobView, ManagerView, SeedView, State, view
 from dubseedd.names import (
     BUNDLE_INTERFACE,
     BUS_NAME,
@@ -29,7 +29,7 @@ class Client:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._news = asyncio.Event()
-        self._errors: dict[str, tuple[str, str]] = {}
+        self._errors: dict[str, Error] = {}
         self._ended: dict[str, tuple[str, JobView]] = {}
         """The jobs that have ended since we listen, by path, with who said so: the daemon forgets them in time."""
         self._lost = self._away = False
@@ -51,7 +51,7 @@ class Client:
     def _on_signal(self, signal: Signal) -> None:
         if (signal.interface, signal.member) == (JOB_INTERFACE, "Completed"):
             _, name, sentence = signal.body
-            self._errors[signal.path] = (name, sentence)
+            self._errors[signal.path] = Error(name, sentence)
         elif (signal.interface, signal.member) == (MANAGER_INTERFACE, "JobRemoved"):
             number, path, bundle, result = signal.body
             job = JobView(path, number, "", bundle, result, error=self._errors.pop(path, NO_ERROR))

@@ -12,7 +12,7 @@ from typing import Any
 from dubseedd.cli import show
 from dubseedd.cli.exits import DONE, FAILED, complain
 from dubseedd.cli.progress import Display, display
-from dubseedd.cli.views import JobView
+from dubseedd.cli.views import NO_ERROR, Error, JobView
 from dubseedd.cli.working import watched
 from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
@@ -48,7 +48,7 @@ def sync(options: argparse.Namespace) -> int:
     config = load(options.config)
     results = []
     with _seed(options.from_folder, config) as seed, closing(Store(options.store or config.store.path)) as store:
-        settle(store)
+        _settle(store)
         offers = [offer for offer in seed.offers(config.seed.bundles) if options.bundle in (None, offer.name)]
         if not offers:
             what = f"a bundle {options.bundle}" if options.bundle else "any bundle"
@@ -57,13 +57,28 @@ def sync(options: argparse.Namespace) -> int:
             with display(quiet=options.json) as screen:
                 result = OfflineSync(store, offer, config, options, screen).run(seed)
             results.append(result)
-            if result["error"]:
-                complain(f"{shown(offer.name)} is {result['outcome']}: {result['message']}")
+            if result["error"] != NO_ERROR:
+                complain(f"{shown(offer.name)} is {result['outcome']}: {result['error'].message}")
             elif not options.json:
                 print(_line(result), flush=True)
     if options.json:
         print(show.document("sync", store=store.path, bundles=results))
-    return FAILED if any(result["error"] for result in results) else DONE
+    return FAILED if any(result["error"] != NO_ERROR for result in results) else DONE
+
+
+def _settle(store: Store) -> None:
+    """Finish what an earlier run was cut off from."""
+    settled = settle(store)
+    for receipt in settled.finished:
+        _settled(store, receipt)
+    for trouble in settled.troubles:
+        complain(f"a publication that was cut short cannot be finished yet: {trouble}; check the store's disk")
+
+
+def _settled(store: Store, receipt: Receipt) -> None:
+    message = f"{receipt.name} is installed: its publication was cut short and is complete now"
+    fields = {Field.BUNDLE: receipt.name, Field.MANIFEST: receipt.manifest_sha256}
+    _record(store, EventName.BUNDLE_INSTALLED, message, fields)
 
 
 def _seed(folder: str, config: Config) -> SeedFolder:
@@ -91,11 +106,17 @@ class OfflineSync:
         self._screen = screen
         self._quiet: bool = options.json
         self._wish = Wish(offer.name, offer.manifest_sha256, options.dry_run, options.replace_foreign)
-        self._tools = SyncTools(config=config, note=self._note, gave_up=self._gave_up, adopted=self._adopted)
+        self._tools = SyncTools(
+            config=config,
+            note=self._note,
+            gave_up=self._gave_up,
+            adopted=self._adopted,
+            settled=lambda receipt: _settled(store, receipt),
+        )
 
     def run(self, seed: SeedFolder) -> Result:
         offer, meter = self._offer, self._tools.meter
-        result: Result = {"name": offer.name, "outcome": "refused", "error": "", "message": ""}
+        result: Result = {"name": offer.name, "outcome": "refused", "error": NO_ERROR}
         try:
             if offer.refusal:
                 raise offer.refusal
@@ -106,7 +127,7 @@ class OfflineSync:
             event = EventName.BUNDLE_REFUSED if offer.refusal else EventName.JOB_FAILED
             fields = {Field.ERROR: failure.error.full, Field.FILE: failure.file}
             self._tell(event, f"{shown(offer.name)}: {failure.sentence}", fields)
-            result |= {"error": failure.error.full, "message": failure.sentence}
+            result["error"] = Error(*failure.pair)
             result["outcome"] = "refused" if offer.refusal else "failed"
         planned = meter.bytes_total if result["outcome"] == "planned" else meter.bytes_done
         return result | {"bytes_done": planned, "bytes_skipped": meter.bytes_skipped}
@@ -161,7 +182,7 @@ def verify(options: argparse.Namespace) -> int:
         print(show.document("verify", bundles=results))
     elif not results:
         print("nothing is installed, so there is nothing to verify")
-    return FAILED if any(result["error"] for result in results) else DONE
+    return FAILED if any(result["error"] != NO_ERROR for result in results) else DONE
 
 
 def _chosen(store: Store, names: list[str]) -> list[Receipt]:
@@ -187,7 +208,7 @@ def _verify_one(store: Store, receipt: Receipt, *, quiet: bool) -> Result:
         complain(message)
     elif not quiet:
         print(f"{name} is whole: {len(fresh.files)} files, {show.size(fresh.size)}", flush=True)
-    return {"name": name, "error": error, "message": message}
+    return {"name": name, "error": Error(error, message)}
 
 
 def _record(store: Store, name: EventName, message: str, fields: dict[Field, str]) -> None:

@@ -5,12 +5,13 @@ The JSON is one object, `{"schemaVersion": 1, "command": "seed status", …}`, w
     status             daemon, seeds, jobs, bundles, next (a sentence)
     list               bundles
     watch sync verify  jobs: those that were followed, as they ended
-    sync --from        store; bundles: name, outcome (installed adopted current planned refused failed), error, message,
+    sync --from        store; bundles: name, outcome (installed adopted current planned refused failed), error,
                        bytesDone, bytesSkipped
-    verify --offline   bundles: name, error, message
+    verify --offline   bundles: name, error
 
-daemon, seeds, jobs and bundles have the properties of org.dubnium.Seed1.xml as keys in camelCase. Sizes are bytes,
-times microseconds since the epoch.
+daemon, seeds, jobs and bundles have the properties of org.dubnium.Seed1.xml as keys in camelCase; structs are objects:
+a seed's bundles have name, size, manifestSha256 and verdict, a progress has percentage, message and depth, an error has
+name and message and is null where there is none. Sizes are bytes, times microseconds since the epoch.
 """
 
 import json
@@ -19,7 +20,7 @@ from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from dubseedd.cli.views import BundleView, JobView, SeedView, State
+from dubseedd.cli.views import NO_ERROR, BundleView, JobView, SeedView, State
 from dubseedd.names import DEFAULT_LABEL, ERROR_PREFIX
 
 SCHEMA_VERSION = 1
@@ -73,7 +74,8 @@ def printable(value: V) -> V:
     if isinstance(value, str):
         found = "".join(char if char.isprintable() else repr(char)[1:-1] for char in value)
     elif isinstance(value, tuple):
-        found = tuple(printable(item) for item in value)
+        items = [printable(item) for item in value]
+        found = type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     elif hasattr(value, "__dataclass_fields__"):
         view: Any = value
         found = replace(view, **{field.name: printable(getattr(view, field.name)) for field in fields(view)})
@@ -216,6 +218,10 @@ def plain(view: Any) -> dict[str, Any]:
 
 
 def _camel(value: Any) -> Any:
+    if value == NO_ERROR:
+        return None
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
     if isinstance(value, dict):
         return {_key(key): _camel(item) for key, item in value.items()}
     return [_camel(item) for item in value] if isinstance(value, list | tuple) else value

@@ -4,14 +4,41 @@ Field names are those of org.dubnium.Seed1.xml in Python's spelling; units as th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
-NO_ERROR = ("", "")
 
 T = TypeVar("T")
+
+
+class Error(NamedTuple):
+    """A full D-Bus error name and a sentence; both empty where all is well."""
+
+    name: str
+    message: str
+
+
+class Progress(NamedTuple):
+    """How far something is, 0 to 100, and a sentence on it; `depth` of nesting."""
+
+    percentage: int
+    message: str
+    depth: int
+
+
+class Offered(NamedTuple):
+    """A bundle on a seed; `size` in bytes, `verdict` as on D-Bus."""
+
+    name: str
+    size: int
+    manifest_sha256: str
+    verdict: str
+
+
+NO_ERROR = Error("", "")
+NO_PROGRESS = Progress(0, "", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +48,7 @@ class ManagerView:
     version: str
     state: str
     status: str
-    last_error: tuple[str, str]
+    last_error: Error
     safe_to_remove: bool
     store: str
     trust: str
@@ -29,7 +56,7 @@ class ManagerView:
 
 @dataclass(frozen=True, slots=True)
 class SeedView:
-    """A seed; `bundles` are (name, size, manifest digest, verdict)."""
+    """A seed."""
 
     path: str
     uuid: str
@@ -41,13 +68,13 @@ class SeedView:
     mount_point: str
     state: str
     safe_to_remove: bool
-    bundles: tuple[tuple[str, int, str, str], ...]
-    error: tuple[str, str]
+    bundles: tuple[Offered, ...]
+    error: Error
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job; `progress` is (percentage, sentence, depth)."""
+    """A job."""
 
     path: str
     id: int
@@ -62,8 +89,8 @@ class JobView:
     current_file: str = ""
     rate: int = 0
     expected_end_time: int = 0
-    progress: tuple[int, str, int] = (0, "", 1)
-    error: tuple[str, str] = NO_ERROR
+    progress: Progress = NO_PROGRESS
+    error: Error = NO_ERROR
 
     @property
     def ended(self) -> bool:
@@ -85,7 +112,7 @@ class BundleView:
     installed_at: int
     verified_at: int
     seed_uuid: str
-    error: tuple[str, str]
+    error: Error
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +125,21 @@ class State:
     bundles: tuple[BundleView, ...]
 
 
+SHAPES: Mapping[str, Callable[[Any], Any]] = {
+    "error": lambda pair: Error(*pair),
+    "last_error": lambda pair: Error(*pair),
+    "progress": lambda triple: Progress(*triple),
+    "bundles": lambda structs: tuple(Offered(*struct) for struct in structs),
+}
+"""The properties that are no plain values, by field."""
+
+
 def view(kind: type[T], properties: Mapping[str, Any]) -> T:
     """An object from its D-Bus properties; those that it does not know are left out. KeyError where one is missing."""
-    told = {_snake(name): _frozen(value) for name, value in properties.items()}
-    return kind(**{field.name: told[field.name] for field in fields(kind)})  # type: ignore[arg-type]  # a dataclass
+    told = {_snake(name): value for name, value in properties.items()}
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # a dataclass
+    return kind(**{name: SHAPES[name](told[name]) if name in SHAPES else told[name] for name in names})
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

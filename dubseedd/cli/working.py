@@ -7,7 +7,7 @@ from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from dubseedd.cli.progress import Display
-from dubseedd.cli.views import JobView
+from dubseedd.cli.views import JobView, Progress
 from dubseedd.core.progress import Meter, Pace
 from dubseedd.engine.stop import StopFlag
 from dubseedd.errors import Cancelled
@@ -59,5 +59,5 @@ def _seen(job: JobView, meter: Meter, pace: Pace) -> JobView:
         current_file=meter.current_file,
         rate=pace.rate,
         expected_end_time=int((time.time() + left) * MICROSECONDS) if left is not None else 0,
-        progress=(int(meter.fraction * 99), "", 1),
+        progress=Progress(int(meter.fraction * 99), "", 1),
     )

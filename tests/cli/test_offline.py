@@ -75,8 +75,11 @@ def test_json_tells_of_every_bundle(seed: Path, store: Path, ctl: Run) -> None:
     done = ctl("sync", "--from", str(seed), "--json")
     told = json.loads(done.stdout)
     assert (told["schemaVersion"], told["command"], told["store"]) == (1, "seed sync", str(store))
-    outcomes = {bundle["name"]: (bundle["outcome"], bundle["error"]) for bundle in told["bundles"]}
-    assert outcomes == {"bad": ("refused", "org.dubnium.Seed1.Error.UnsafeModel"), "good": ("installed", "")}
+    outcomes = {bundle["name"]: bundle["outcome"] for bundle in told["bundles"]}
+    assert outcomes == {"bad": "refused", "good": "installed"}
+    bad, good = (bundle["error"] for bundle in told["bundles"])
+    assert bad["name"] == "org.dubnium.Seed1.Error.UnsafeModel"
+    assert good is None
     assert told["bundles"][1]["bytesDone"] == sum(len(data) for data in FILES.values())
 
 
@@ -155,7 +158,7 @@ def test_verify_offline_finds_what_was_damaged(seed: Path, store: Path, ctl: Run
     assert done.returncode == 1
     assert "tokenizer.json of tiny is damaged" in done.stderr
     told = json.loads(ctl("verify", "--offline", "--json").stdout)
-    assert told["bundles"][0]["error"] == "org.dubnium.Seed1.Error.ChecksumMismatch"
+    assert told["bundles"][0]["error"]["name"] == "org.dubnium.Seed1.Error.ChecksumMismatch"
     assert events(store) == ["bundle-installed", "bundle-damaged", "bundle-damaged"]
 
 

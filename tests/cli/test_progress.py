@@ -11,10 +11,10 @@ from contextlib import suppress
 import pytest
 
 from dubseedd.cli.progress import Lines
-from dubseedd.cli.views import JobView
+from dubseedd.cli.views import JobView, Progress
 from tests.cli.conftest import LIMIT_SECONDS, Ctl, ToyDaemon, ended
 
-JOB = JobView("/j/1", 1, "sync", "tiny", "copying", bytes_total=100, progress=(0, "", 1))
+JOB = JobView("/j/1", 1, "sync", "tiny", "copying", bytes_total=100, progress=Progress(0, "", 1))
 GREEN = "\x1b[32m"
 WITHOUT_RICH = "import sys; sys.modules['rich'] = None"
 
@@ -108,8 +108,10 @@ async def test_what_a_person_has_read_on_the_terminal_still_reaches_a_log_of_err
 def test_lines_come_at_each_tenth_and_each_change_of_state(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines()
     for percent in range(100):
-        lines.update([JobView("/j/1", 1, "sync", "tiny", "copying", bytes_total=100, progress=(percent, "", 1))])
-    lines.update([JobView("/j/1", 1, "sync", "tiny", "done", bytes_total=100, progress=(100, "", 1))])
+        lines.update(
+            [JobView("/j/1", 1, "sync", "tiny", "copying", bytes_total=100, progress=Progress(percent, "", 1))]
+        )
+    lines.update([JobView("/j/1", 1, "sync", "tiny", "done", bytes_total=100, progress=Progress(100, "", 1))])
     told = capsys.readouterr().out.splitlines()
     assert len(told) == 11
     assert told[-1] == "tiny: done, 0 B of 100 B"

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 
 from dubseedd.cli import show
-from dubseedd.cli.views import BundleView, JobView, ManagerView, SeedView, State
+from dubseedd.cli.views import NO_ERROR, BundleView, Error, JobView, ManagerView, Offered, Progress, SeedView, State
 
-MANAGER = ManagerView("0.1.0", "idle", "all is well", ("", ""), True, "/store", "integrity")
+MANAGER = ManagerView("0.1.0", "idle", "all is well", NO_ERROR, True, "/store", "integrity")
 SEED = SeedView(
     "/s", "u", "DUB-SEED", "/dev/sdb1", "exfat", 31 << 30, "ACME Stick", "", "done", True,
-    (("tiny", 1 << 30, "d", "current"), ("bad", 5, "d", "org.dubnium.Seed1.Error.UnsafeModel")), ("", ""),
+    (Offered("tiny", 1 << 30, "d", "current"), Offered("bad", 5, "d", "org.dubnium.Seed1.Error.UnsafeModel")), NO_ERROR,
 )  # fmt: skip
-JOB = JobView("/j/1", 1, "sync", "tiny", "copying", 1 << 30, 1 << 29, 0, 9, 3, "a", 1 << 20, 0, (40, "s", 1), ("", ""))
-BUNDLE = BundleView("tiny", "/store/tiny", 1 << 30, 9, "m", "safetensors", "installed", 1, 1, "u", ("", ""))
+JOB = JobView("/j/1", 1, "sync", "tiny", "copying", 1 << 30, 1 << 29, 0, 9, 3, "a", 1 << 20, 0, Progress(40, "s", 1))
+BUNDLE = BundleView("tiny", "/store/tiny", 1 << 30, 9, "m", "safetensors", "installed", 1, 1, "u", NO_ERROR)
 EMPTY = State(MANAGER, (), (), ())
 
 
@@ -57,7 +57,7 @@ def test_the_table_of_bundles_says_where_each_is_from() -> None:
 
 
 def test_a_sentence_that_the_status_tells_is_not_told_again_by_its_job() -> None:
-    error = ("org.dubnium.Seed1.Error.NoSpace", "the store is full")
+    error = Error("org.dubnium.Seed1.Error.NoSpace", "the store is full")
     other = ("org.dubnium.Seed1.Error.SeedGone", "it was pulled")
     jobs = (replace(JOB, state="failed", error=error), replace(JOB, id=2, state="failed", error=other))
     manager = replace(MANAGER, state="failed", status="tiny failed: the store is full")
@@ -68,11 +68,11 @@ def test_a_sentence_that_the_status_tells_is_not_told_again_by_its_job() -> None
 
 
 def test_what_could_speak_to_a_terminal_is_escaped_at_any_depth_and_nothing_else() -> None:
-    seed = replace(SEED, bundles=(("\x1b[2J", 1, "", "new"),), drive="ACME\n\u202eStück")
+    seed = replace(SEED, bundles=(Offered("\x1b[2J", 1, "", "new"),), drive="ACME\n\u202eStück")
     assert show.printable(seed).bundles == (("\\x1b[2J", 1, "", "new"),)
     assert show.printable(seed).drive == "ACME\\n\\u202eStück"
     assert show.printable(SEED) == SEED
-    assert show.line(replace(JOB, state="failed", error=("n", "\x1b[2J"))) == "tiny: failed: \\x1b[2J"
+    assert show.line(replace(JOB, state="failed", error=Error("n", "\x1b[2J"))) == "tiny: failed: \\x1b[2J"
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,19 @@ def test_json_has_its_version_its_command_and_camel_case_keys() -> None:
     assert told["bundles"][0]["installedAt"] == 1
 
 
+def test_structs_are_objects_in_json_and_no_error_is_null() -> None:
+    refused = replace(SEED, error=Error("n", "because"))
+    told = json.loads(show.document("status", seeds=[show.plain(refused)], jobs=[show.plain(JOB)]))
+    assert told["seeds"][0]["bundles"][0] == {
+        "name": "tiny", "size": 1 << 30, "manifestSha256": "d", "verdict": "current",
+    }  # fmt: skip
+    assert told["seeds"][0]["error"] == {"name": "n", "message": "because"}
+    assert told["jobs"][0]["progress"] == {"percentage": 40, "message": "s", "depth": 1}
+    assert told["jobs"][0]["error"] is None
+
+
 def test_a_line_on_a_job_says_how_far_it_is_or_why_it_ended() -> None:
     assert show.line(JOB) == "tiny: copying, 40 %, 512 MiB of 1.00 GiB, 1.00 MiB/s"
-    assert show.line(replace(JOB, state="failed", error=("n", "because"))) == "tiny: failed: because"
+    assert show.line(replace(JOB, state="failed", error=Error("n", "because"))) == "tiny: failed: because"
     there = replace(JOB, state="done", bytes_total=0, bytes_done=0, bytes_skipped=1 << 20)
     assert show.line(there) == "tiny: done, 1.00 MiB were there already"

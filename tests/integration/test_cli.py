@@ -50,7 +50,7 @@ async def test_status_and_list_tell_what_is_there(
     assert status.stdout.endswith("Next: nothing to do; you may pull the stick\n")
     told = json.loads(ctl(process, "status", "--json").stdout)
     assert told["command"] == "seed status"
-    assert told["seeds"][0]["bundles"][0][3] == "current"
+    assert told["seeds"][0]["bundles"][0]["verdict"] == "current"
     assert told["daemon"]["safeToRemove"] is True
     assert ctl(process, "list").stdout.splitlines()[1].split()[:2] == ["tiny", "installed"]
 
