@@ -17,17 +17,17 @@ from dubseedd.cli.working import watched
 from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
 from dubseedd.core.events import Event
-from dubseedd.core.progress import Meter
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine.configfile import load
 from dubseedd.engine.durable import FOLDER
-from dubseedd.engine.filling import SyncTools
 from dubseedd.engine.history import History
+from dubseedd.engine.meter import Meter
 from dubseedd.engine.publishing import settle
 from dubseedd.engine.scanning import Offer, SeedFolder, policy_of
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
+from dubseedd.engine.transfer import SyncTools
 from dubseedd.engine.verifying import verify as verify_bundle
 from dubseedd.errors import CallRefused, Failure
 from dubseedd.names import ErrorName, EventName, Field

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from dubseedd.cli.progress import Display
 from dubseedd.cli.views import JobView, Progress
-from dubseedd.core.progress import Meter, Pace
+from dubseedd.core.progress import Pace
+from dubseedd.engine.meter import Meter
 from dubseedd.engine.stop import StopFlag
 from dubseedd.errors import Cancelled
 

@@ -1,18 +1,22 @@
 """Plans: which file of a bundle comes from where, and in which order.
 
 What is staged already is left alone, what the store has under any name is copied within it, the rest is read from the
-seed. Small files go first: the rules on their content are then judged before the weights are moved.
+seed. Files that rules look into go first, small ones next: what is wrong is known before the weights are moved. Small
+files go folder by folder, large ones by size.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dubseedd.core.bundle import BundleFile
+from dubseedd.core.bundle import BundleFile, content_checks
 from dubseedd.core.receipt import Receipt
 
 BLOCK_BYTES = 4096
 """What a file occupies is rounded up to this."""
+
+SMALL_BYTES = 4 << 20
+"""Files up to this size are small: moved as a whole, many of them at a time."""
 
 
 class Origin(StrEnum):
@@ -33,11 +37,26 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One file, its origin and, within the store, the path that holds the same bytes."""
+    """One file, its origin and, within the store, the path that holds the same bytes.
+
+    `held` are the bytes that a part of it occupies in staging already.
+    """
 
     file: BundleFile
     origin: Origin
     twin: str = ""
+    held: int = 0
+
+    @property
+    def small(self) -> bool:
+        return self.file.size <= SMALL_BYTES
+
+    @property
+    def bytes_needed(self) -> int:
+        """Room that it will still take."""
+        if self.origin is Origin.STAGED:
+            return 0
+        return max(0, -(-self.file.size // BLOCK_BYTES) * BLOCK_BYTES - self.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +77,32 @@ class Plan:
 
     @property
     def bytes_needed(self) -> int:
-        """Room that the files still to be written will occupy."""
-        return sum(
-            -(-step.file.size // BLOCK_BYTES) * BLOCK_BYTES for step in self.steps if step.origin is not Origin.STAGED
-        )
+        """Room that the files still to be written will take."""
+        return sum(step.bytes_needed for step in self.steps)
 
 
-def make_plan(files: Collection[BundleFile], staged: Collection[str], twins: Mapping[str, str]) -> Plan:
-    """Plan the files of a bundle: `staged` are paths in place, `twins` maps a SHA-256 to a path in the store."""
+def make_plan(
+    files: Collection[BundleFile],
+    staged: Collection[str],
+    twins: Mapping[str, str],
+    held: Mapping[str, int] | None = None,
+) -> Plan:
+    """Plan the files of a bundle: `staged` are paths in place, `twins` maps a SHA-256 to a path in the store, `held` a
+    path to the bytes that a part of that file occupies in staging."""
+    parts = held or {}
+    judged = content_checks([file.path for file in files])
 
     def step(file: BundleFile) -> Step:
         if file.path in staged:
             return Step(file, Origin.STAGED)
         if file.sha256 in twins:
-            return Step(file, Origin.STORE, twins[file.sha256])
-        return Step(file, Origin.SEED)
+            return Step(file, Origin.STORE, twins[file.sha256], held=parts.get(file.path, 0))
+        return Step(file, Origin.SEED, held=parts.get(file.path, 0))
 
-    return Plan(tuple(step(file) for file in sorted(files, key=lambda file: (file.size, file.path))))
+    def order(step: Step) -> tuple[bool, bool, int, str]:
+        return (step.file.path not in judged, not step.small, 0 if step.small else step.file.size, step.file.path)
+
+    return Plan(tuple(sorted(map(step, files), key=order)))
 
 
 def judge(manifest_sha256: str, *, receipt: Receipt | None, untouched: bool, occupied: bool, staged: bool) -> Verdict:

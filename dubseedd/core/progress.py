@@ -1,43 +1,9 @@
-"""Progress of a job: counters that a worker thread writes and the loop reads, and what follows from them.
+"""Progress of a job: how fast it goes, when it will end, and when that is worth a line."""
 
-Work is counted in bytes: each that is copied, and each that is read back. The percentage is of that work, so that it
-goes on evenly through both phases and never goes back.
-"""
-
-from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from dubseedd.core.lifecycle import JobState
 
 WINDOW_SECONDS = 5.0
 """The rate is that of the last so many seconds."""
-
-
-@dataclass(slots=True)
-class Meter:
-    """Counters of one job. One thread writes each of them; all may read. Sizes in bytes."""
-
-    phase: JobState = JobState.QUEUED
-    bytes_total: int = 0
-    bytes_done: int = 0
-    bytes_skipped: int = 0
-    files_total: int = 0
-    files_done: int = 0
-    current_file: str = ""
-    work_total: int = 0
-    work_done: int = 0
-    on_phase: Callable[[JobState], None] = lambda _: None
-
-    def enter(self, phase: JobState) -> None:
-        """Begin a phase, and say so to whoever follows the job."""
-        if phase is not self.phase:
-            self.phase = phase
-            self.on_phase(phase)
-
-    @property
-    def fraction(self) -> float:
-        """The part of the work that is done, 0 to 1."""
-        return min(1.0, self.work_done / self.work_total) if self.work_total else 0.0
 
 
 @dataclass(slots=True)

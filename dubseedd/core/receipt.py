@@ -5,7 +5,7 @@ A receipt is a JSON object, schema version 1. Times in microseconds since the ep
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -26,8 +26,21 @@ class FileRecord:
     mtime_ns: int
     inode: int
 
+    def to_json(self) -> bytes:
+        """One JSON object."""
+        return _encode({name: getattr(self, name) for name in _FILE_FIELDS}).encode()
+
     def untouched(self, *, size: int, mtime_ns: int, inode: int) -> bool:
         return (self.size, self.mtime_ns, self.inode) == (size, mtime_ns, inode)
+
+
+_FILE_FIELDS = tuple(field.name for field in fields(FileRecord))
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _record_or_object(members: dict[str, Any]) -> "dict[str, Any] | FileRecord":
+    """Of all objects in a receipt, those of files become records at once: there may be 200,000 of them."""
+    return FileRecord(**members) if "mtime_ns" in members else members
 
 
 class Displaced(StrEnum):
@@ -77,31 +90,30 @@ class Receipt:
         """This receipt with `former` as the version before it."""
         return replace(self, previous=former and replace(former, previous=None))
 
-    def to_json(self) -> bytes:
-        """One JSON object with a line for each file; built line by line, for a bundle may have 200,000 of them."""
-        return b"".join(self._lines(f'"schemaVersion": {SCHEMA_VERSION}'))
+    def to_json(self) -> Iterator[bytes]:
+        """One JSON object, a line for each file; in pieces, for a bundle may have 200,000 of them."""
+        yield from self._pieces({"schemaVersion": SCHEMA_VERSION})
+        yield b"\n"
 
-    def _lines(self, *first: str) -> Iterator[bytes]:
-        rest = {
-            field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("files", "previous")
-        }
-        rest["manifest"] = asdict(self.manifest)
-        members = [*first, *(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in rest.items())]
-        yield "{{{}, {}: [\n".format(", ".join(members), '"files"').encode()
+    def _pieces(self, members: dict[str, Any]) -> Iterator[bytes]:
+        plain = (field.name for field in fields(self) if field.name not in ("manifest", "files", "previous"))
+        members |= {name: getattr(self, name) for name in plain}
+        yield _encode(members).removesuffix("}").encode()
+        yield b', "manifest": ' + self.manifest.to_json() + b', "files": ['
         for number, file in enumerate(self.files):
-            yield (",\n" if number else "").encode() + json.dumps(asdict(file), ensure_ascii=False).encode()
+            yield (b",\n" if number else b"\n") + file.to_json()
         yield b'\n], "previous": '
         if self.previous is None:
             yield b"null"
         else:
-            yield from self.previous._lines()
-        yield b"}" if first == () else b"}\n"
+            yield from self.previous._pieces({})
+        yield b"}"
 
     @classmethod
     def from_json(cls, raw: bytes) -> "Receipt":
         """Read a receipt; StoreTrouble (StoreFailed) where it is none of ours."""
         try:
-            document = json.loads(raw)
+            document = json.loads(raw, object_hook=_record_or_object)
             version = document.pop("schemaVersion")
             if version != SCHEMA_VERSION:
                 raise ValueError(f"schema version {version}, this dubseedd knows {SCHEMA_VERSION}")
@@ -115,11 +127,12 @@ class Receipt:
     @classmethod
     def _build(cls, document: dict[str, Any]) -> "Receipt":
         former = document.pop("previous")
+        if not all(isinstance(record, FileRecord) for record in (document["manifest"], *document["files"])):
+            raise ValueError("a file in it is no record")
         return cls(
             **{
                 **document,
-                "manifest": FileRecord(**document["manifest"]),
-                "files": tuple(FileRecord(**record) for record in document["files"]),
+                "files": tuple(document["files"]),
                 "damage": tuple(document["damage"]),
                 "folder": tuple(document["folder"]),
                 "displaced": Displaced(document["displaced"]),

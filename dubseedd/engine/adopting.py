@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from dubseedd.core.bundle import BundleFile, Kind, format_of, is_litter, shown
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
-from dubseedd.core.progress import Meter
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine import copying, publishing, tree
 from dubseedd.engine.durable import Identity, identity, write_file
+from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.staging import FOLDER_MODE
 from dubseedd.engine.store import Store
@@ -131,19 +131,16 @@ def _verify(
     meter.bytes_skipped = meter.work_total = sum(sizes[entry.path] for entry in entries)
     meter.files_done = meter.work_done = 0
 
-    def count(length: int) -> None:
-        meter.work_done += length
-
     found = {}
     for entry in entries:
         meter.current_file = entry.path
         parent, _, name = entry.path.rpartition("/")
         with tree.opened_folder(folder, parent) as descriptor:
-            digests = copying.digest_file(pump, descriptor, name, sizes[entry.path], count=count)
+            digests = copying.digest_file(pump, descriptor, name, sizes[entry.path], count=meter.worked).digests
         if digests.sha256 != entry.sha256:
             return None
         found[entry.path] = digests.blake3
-        meter.files_done += 1
+        meter.finished()
     return found
 
 

@@ -1,24 +1,29 @@
 """Copying and reading back single files: bytes, digests, and nothing else.
 
-A copy is one read of the source that feeds both digests and the writer, into a fresh file beside which nothing is
-overwritten; it is on the disk when `copy_file` returns. Reading back goes past the page cache, which proves nothing.
+A copy is one read of the source that feeds both digests and the writer; it is on the disk when `copy_file` returns.
+Reading back goes past the page cache, which proves nothing.
 """
 
 import errno
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Self
 
 from blake3 import blake3
 
 from dubseedd.engine.durable import FRESH
-from dubseedd.engine.pump import Block, Pump, ReadError
+from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError, Sink
 
 ALIGNMENT = 4096
 """Offsets, lengths and buffers of direct I/O are multiples of this."""
+
+MARK_BYTES = 16 * BLOCK_BYTES
+"""While a file is hashed, the BLAKE3 of its first so many bytes, twice so many and so on is noted."""
 
 PUBLISHED_MODE = 0o644
 
@@ -34,18 +39,41 @@ class Digests:
     blake3: str
 
 
-class _Hashing:
-    """Sinks that hash: SHA-256, which the manifest is made of, and BLAKE3, which is cheap to check again."""
+class Hashes:
+    """SHA-256, which the manifest is made of, and BLAKE3, which is cheap to check again, of a file up to `offset`.
+
+    `marks` is the BLAKE3 of what comes before an offset, by offset. `seconds` is what SHA-256 took.
+    """
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
         self._blake3 = blake3()
+        self.offset = 0
+        self.marks: dict[int, str] = {}
+        self.seconds = 0.0
+
+    def copy(self) -> Self:
+        """The same state, to go on with independently; marks are not taken along."""
+        other = type(self)()
+        other._sha256, other._blake3, other.offset = self._sha256.copy(), self._blake3.copy(), self.offset
+        return other
 
     def sha256(self, block: Block) -> None:
+        """A sink."""
+        began = time.perf_counter()
         self._sha256.update(block.view[: block.length])
+        self.seconds += time.perf_counter() - began
 
     def blake3(self, block: Block) -> None:
+        """A sink, which notes the marks."""
         self._blake3.update(block.view[: block.length])
+        self.offset = block.offset + block.length
+        if self.offset % MARK_BYTES == 0:
+            self.marks[self.offset] = self._blake3.hexdigest()
+
+    @property
+    def sinks(self) -> tuple[Sink, Sink]:
+        return self.sha256, self.blake3
 
     @property
     def digests(self) -> Digests:
@@ -53,90 +81,104 @@ class _Hashing:
 
 
 def copy_file(
-    pump: Pump, source: int, size: int, folder: int, name: str, *, count: Count, from_store: bool = False
+    pump: Pump,
+    source: int,
+    size: int,
+    target: int,
+    *,
+    hashes: Hashes,
+    passed: Sink = lambda _: None,
+    keep_cached: bool = False,
 ) -> Digests:
-    """Copy `size` bytes of the descriptor `source` into a new file `name` of `folder`, mode 0644, and fsync it.
+    """Copy the descriptor `source` up to `size` to the descriptor `target`, from where `hashes` are on, and fsync it.
 
-    Raises ReadError for the source, OSError for the target, the stop flag's reason. A file left behind by an earlier
-    attempt is replaced. What was begun and failed is removed.
+    `passed` is told of each block that was hashed and written. Raises ReadError for the source, OSError for the target,
+    or the stop flag's reason.
     """
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
-    target = _create(folder, name)
-    try:
-        os.fchmod(target, PUBLISHED_MODE)
-        _allocate(target, size)
-        hashing = _Hashing()
-
-        def write(block: Block) -> None:
-            _write(target, block)
-            count(block.length)
-
-        pump.run(source, size, (hashing.sha256, hashing.blake3, write), keep_cached=from_store)
-        os.ftruncate(target, size)
-        os.fsync(target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name, dir_fd=folder)
-        raise
-    finally:
-        os.close(target)
-    return hashing.digests
+    _allocate(target, size)
+    pump.run(
+        source,
+        size,
+        (*hashes.sinks, lambda block: _write(target, block)),
+        start=hashes.offset,
+        passed=passed,
+        keep_cached=keep_cached,
+    )
+    os.ftruncate(target, size)
+    os.fsync(target)
+    return hashes.digests
 
 
 def read_back(pump: Pump, folder: int, name: str, size: int, *, count: Count) -> str:
     """The BLAKE3 of a file as it lies on the disk, read past the page cache."""
-    return _read(pump, folder, name, size, count, fast=True).blake3
+    hashes = Hashes()
+    hash_file(pump, folder, name, size, (hashes.blake3,), count=count)
+    return hashes.digests.blake3
 
 
-def digest_file(pump: Pump, folder: int, name: str, size: int, *, count: Count) -> Digests:
-    """Both digests of a file as it lies on the disk, read past the page cache."""
-    return _read(pump, folder, name, size, count, fast=False)
+def digest_file(pump: Pump, folder: int, name: str, size: int, *, count: Count) -> Hashes:
+    """Both digests of a file as it lies on the disk, read past the page cache, with its marks."""
+    hashes = Hashes()
+    hash_file(pump, folder, name, size, hashes.sinks, count=count)
+    return hashes
 
 
-def open_direct(folder: int, name: str) -> int:
-    """A descriptor that reads past the page cache: O_DIRECT, or without it where the file system refuses that."""
-    plain = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        return os.open(name, plain | os.O_DIRECT, dir_fd=folder)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        return os.open(name, plain, dir_fd=folder)
-
-
-def _read(pump: Pump, folder: int, name: str, size: int, count: Count, *, fast: bool) -> Digests:
+def hash_file(
+    pump: Pump, folder: int, name: str, size: int, sinks: tuple[Sink, ...], *, count: Count, start: int = 0
+) -> None:
+    """Feed a file, as it lies on the disk, to sinks: from `start`, a multiple of a block, up to `size`."""
     source = open_direct(folder, name)
+
+    def passed(block: Block) -> None:
+        count(block.length)
+
     try:
-        os.posix_fadvise(source, 0, 0, os.POSIX_FADV_DONTNEED)
-        hashing = _Hashing()
-
-        def counted(block: Block) -> None:
-            hashing.blake3(block)
-            count(block.length)
-
-        sinks = (counted,) if fast else (hashing.sha256, counted)
         try:
-            pump.run(source, size, sinks)
+            pump.run(source, size, sinks, start=start, passed=passed)
         except ReadError as error:
-            if error.number != errno.EINVAL or error.offset:
+            if error.number != errno.EINVAL or error.offset != start:
                 raise
             _buffered(source)
-            pump.run(source, size, sinks)
-        return hashing.digests
+            pump.run(source, size, sinks, start=start, passed=passed)
     finally:
         os.close(source)
 
 
-def _create(folder: int, name: str) -> int:
+def open_direct(folder: int, name: str) -> int:
+    """A descriptor that reads past the page cache: O_DIRECT, or with that emptied where the file system refuses it."""
+    return _open_direct(folder, name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def create(folder: int, name: str) -> int:
+    """A descriptor of a new empty file, mode 0644, for `copy_file`; whatever had that name is removed."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+    target = _open_direct(folder, name, FRESH)
     try:
-        return os.open(name, FRESH | os.O_DIRECT, PUBLISHED_MODE, dir_fd=folder)
+        os.fchmod(target, PUBLISHED_MODE)
+    except BaseException:
+        os.close(target)
+        raise
+    return target
+
+
+def reopen(folder: int, name: str) -> int:
+    """A descriptor of a file that `create` has made, to go on with."""
+    return _open_direct(folder, name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _open_direct(folder: int, name: str, flags: int) -> int:
+    try:
+        return os.open(name, flags | os.O_DIRECT, PUBLISHED_MODE, dir_fd=folder)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
-    return os.open(name, FRESH, PUBLISHED_MODE, dir_fd=folder)
+    if flags & os.O_CREAT:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+    descriptor = os.open(name, flags, PUBLISHED_MODE, dir_fd=folder)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    return descriptor
 
 
 def _allocate(target: int, size: int) -> None:
@@ -167,3 +209,4 @@ def _write(target: int, block: Block) -> None:
 def _buffered(descriptor: int) -> None:
     """Turn direct I/O off: this file system opened the file with it and then refused it."""
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_DIRECT)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -4,10 +4,12 @@ The recipe: a fresh file, write, fsync, rename, fsync the folder, and only then 
 """
 
 import ctypes
+import errno
+import fcntl
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 
@@ -17,8 +19,12 @@ FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 DRAFT = "\\"
 """What the name of a draft begins with."""
 
+_FICLONE = 0x40049409
+"""_IOW(0x94, 9, int)"""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.renameat2.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+_libc.syncfs.argtypes = [ctypes.c_int]
 _libc.statx.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p]
 
 
@@ -56,10 +62,37 @@ def rename(source_fd: int, source: str, target_fd: int, target: str, how: Rename
         raise OSError(number, os.strerror(number), source, None, target)
 
 
+def sync_file_system(descriptor: int) -> None:
+    """syncfs(2), which Python does not bind: one wait for the disk instead of one for each file."""
+    if _libc.syncfs(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def clone(source: int, target: int) -> bool:
+    """Let `target` share the blocks of `source` (FICLONE); False where the file system cannot."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS):
+            return False
+        raise
+    return True
+
+
 @contextmanager
 def opened(path: str, flags: int, *, at: int | None = None, mode: int = 0o600) -> Iterator[int]:
     """A descriptor for the length of a block."""
     descriptor = os.open(path, flags, mode, dir_fd=at)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def owned(descriptor: int) -> Iterator[int]:
+    """Close a descriptor at the end of a block."""
     try:
         yield descriptor
     finally:
@@ -72,8 +105,10 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def write_file(folder: int, name: str, data: bytes, *, drafts: int | None = None, mode: int = 0o600) -> None:
-    """Put a small file in place, whole or not at all, and make it stay.
+def write_file(
+    folder: int, name: str, data: bytes | Iterable[bytes], *, drafts: int | None = None, mode: int = 0o600
+) -> None:
+    """Put a file in place, whole or not at all, and make it stay.
 
     It is drafted in `drafts`, a folder of the same file system where a draft that a crash leaves behind does no harm,
     by default beside its place. No bundle has a file of a draft's name: no manifest may list a path with a backslash.
@@ -84,7 +119,8 @@ def write_file(folder: int, name: str, data: bytes, *, drafts: int | None = None
         os.unlink(draft, dir_fd=desk)
     with opened(draft, FRESH, at=desk, mode=mode) as descriptor:
         os.fchmod(descriptor, mode)
-        write_all(descriptor, data)
+        with open(descriptor, "wb", closefd=False) as stream:
+            stream.writelines([data] if isinstance(data, bytes) else data)
         os.fsync(descriptor)
     os.rename(draft, name, src_dir_fd=desk, dst_dir_fd=folder)
     os.fsync(folder)
@@ -104,6 +140,12 @@ def make_folder(parent: int, name: str, *, mode: int) -> int:
         os.chmod(name, mode, dir_fd=parent)
         os.fsync(parent)
     return os.open(name, FOLDER, dir_fd=parent)
+
+
+def names_in(folder: int) -> list[str]:
+    """What a folder holds now: btrfs shows to a descriptor what was there when it was opened, so a fresh one asks."""
+    with opened(".", FOLDER, at=folder) as descriptor:
+        return os.listdir(descriptor)
 
 
 def exists(parent: int, name: str) -> bool:

@@ -24,7 +24,18 @@ from dubseedd.core.manifest import Manifest
 from dubseedd.core.receipt import Displaced, FileRecord, Receipt
 from dubseedd.engine import tree
 from dubseedd.engine.copying import PUBLISHED_MODE
-from dubseedd.engine.durable import FOLDER, Identity, Rename, exists, identity, opened, read_file, rename, write_file
+from dubseedd.engine.durable import (
+    FOLDER,
+    Identity,
+    Rename,
+    exists,
+    identity,
+    names_in,
+    opened,
+    read_file,
+    rename,
+    write_file,
+)
 from dubseedd.engine.staging import FOLDER_MODE, RECEIPT, TREE, Staging
 from dubseedd.engine.store import Store, receipt_file
 from dubseedd.errors import StoreTrouble
@@ -85,7 +96,7 @@ class Settled:
 def settle(store: Store) -> Settled:
     """Finish every publication that was cut short after its switch. One that cannot be finished holds up no other."""
     finished, troubles = [], []
-    for name in os.listdir(store.staging):
+    for name in names_in(store.staging):
         try:
             finished += settle_one(store, name)
         except OSError as error:
@@ -116,7 +127,7 @@ def settle_one(store: Store, manifest_sha256: str, *, bundle: str = "") -> list[
 
 def settle_bundle(store: Store, bundle: str) -> list[Receipt]:
     """Finish what was begun for one bundle; others are for the next start."""
-    return [receipt for name in os.listdir(store.staging) for receipt in settle_one(store, name, bundle=bundle)]
+    return [receipt for name in names_in(store.staging) for receipt in settle_one(store, name, bundle=bundle)]
 
 
 def _decided(folder: int) -> Receipt | None:

@@ -5,7 +5,7 @@
                                                             └──> sink (the writer)
 
 Reads, hashes and writes overlap; the interpreter lock is free in each. A block goes back to the ring when the last sink
-is done with it. A file that fits into one block goes through without any thread. Memory: one ring for each Pump.
+is done with it. What fits into one block goes through without any thread. Memory: one ring for each Pump.
 """
 
 import mmap
@@ -45,11 +45,11 @@ class ReadError(Exception):
 class Pump:
     """A ring of blocks, used for one file after another."""
 
-    def __init__(self, stop: StopFlag) -> None:
+    def __init__(self, stop: StopFlag, *, blocks: int = BLOCKS) -> None:
         self._stop = stop
-        self._memory = mmap.mmap(-1, BLOCK_BYTES * BLOCKS)
+        self._memory = mmap.mmap(-1, BLOCK_BYTES * blocks)
         whole = memoryview(self._memory)
-        self._views = [whole[at * BLOCK_BYTES : (at + 1) * BLOCK_BYTES] for at in range(BLOCKS)]
+        self._views = [whole[at * BLOCK_BYTES : (at + 1) * BLOCK_BYTES] for at in range(blocks)]
         whole.release()
 
     def __enter__(self) -> Self:
@@ -60,20 +60,30 @@ class Pump:
             view.release()
         self._memory.close()
 
-    def run(self, source: int, size: int, sinks: Sequence[Sink], *, keep_cached: bool = False) -> None:
-        """Feed `size` bytes of the descriptor `source` to every sink, in order.
+    def run(
+        self,
+        source: int,
+        size: int,
+        sinks: Sequence[Sink],
+        *,
+        start: int = 0,
+        passed: Sink = lambda _: None,
+        keep_cached: bool = False,
+    ) -> None:
+        """Feed the bytes `start` to `size` of the descriptor `source` to every sink, in order; `start` is a multiple of
+        a block. `passed` is told of each block that all sinks are done with, in order too.
 
         Raises ReadError, whatever a sink raised, or the reason of the stop flag. `keep_cached` leaves the page cache of
         the source alone; else what was read is dropped from it behind the reader.
         """
-        if size <= BLOCK_BYTES:
+        if size - start <= BLOCK_BYTES:
             self._stop.check()
-            block = self._read(source, Block(0, self._views[0], 0, size), keep_cached=keep_cached)
-            for sink in sinks:
+            block = self._read(source, Block(0, self._views[0], start, size - start), keep_cached=keep_cached)
+            for sink in (*sinks, passed):
                 sink(block)
             return
-        with _Relay(sinks, self._stop) as relay:
-            for offset in range(0, size, BLOCK_BYTES):
+        with _Relay(sinks, passed, len(self._views), self._stop) as relay:
+            for offset in range(start, size, BLOCK_BYTES):
                 index = relay.free()
                 if index is None:
                     break
@@ -102,13 +112,14 @@ class Pump:
 class _Relay:
     """The threads of one file: hands blocks to all sinks and takes them back when the last one is done."""
 
-    def __init__(self, sinks: Sequence[Sink], stop: StopFlag) -> None:
+    def __init__(self, sinks: Sequence[Sink], passed: Sink, blocks: int, stop: StopFlag) -> None:
         self._stop = stop
+        self._passed = passed
         self._failure: BaseException | None = None
         self._free: SimpleQueue[int | None] = SimpleQueue()
-        for index in range(BLOCKS):
+        for index in range(blocks):
             self._free.put(index)
-        self._users = [0] * BLOCKS
+        self._users = [0] * blocks
         self._lock = threading.Lock()
         self._queues: list[SimpleQueue[Block | None]] = [SimpleQueue() for _ in sinks]
         self._threads = [
@@ -141,16 +152,21 @@ class _Relay:
 
     def _serve(self, sink: Sink, queue: "SimpleQueue[Block | None]") -> None:
         while (block := queue.get()) is not None:
-            if self._failure is None and self._stop.reason is None:
-                try:
-                    sink(block)
-                except BaseException as failure:  # noqa: BLE001 - it is raised again by the thread that waits for us
-                    self._failure = failure
-                    self._free.put(None)
+            self._guarded(sink, block)
             self._give_back(block)
+
+    def _guarded(self, sink: Sink, block: Block) -> None:
+        """Serve a block, unless the file is given up already."""
+        if self._failure is None and self._stop.reason is None:
+            try:
+                sink(block)
+            except BaseException as failure:  # noqa: BLE001 - it is raised again by the thread that waits for us
+                self._failure = failure
+                self._free.put(None)
 
     def _give_back(self, block: Block) -> None:
         with self._lock:
             self._users[block.slot] -= 1
             if self._users[block.slot] == 0:
+                self._guarded(self._passed, block)
                 self._free.put(block.slot)

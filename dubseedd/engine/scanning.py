@@ -26,6 +26,7 @@ from dubseedd.core.bundle import (
 from dubseedd.core.config import Config
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.engine import tree
+from dubseedd.engine.durable import names_in
 from dubseedd.engine.trouble import reading_seed
 from dubseedd.errors import Failure, SeedRefused
 from dubseedd.names import MANIFEST, ErrorName
@@ -106,7 +107,7 @@ class SeedFolder:
     def offers(self, patterns: tuple[str, ...]) -> list[Offer]:
         """Every bundle whose name fits a pattern, the refused ones too, by name."""
         with reading_seed("the folder of bundles"):
-            names = [name for name in sorted(os.listdir(self._models)) if not is_litter(name)]
+            names = [name for name in sorted(names_in(self._models)) if not is_litter(name)]
         wanted = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
         return [self.offer(name) for name in wanted if not self._is_file(name)]
 
@@ -129,7 +130,7 @@ class SeedFolder:
         check_name(name)
         with self._bundle(name) as folder:
             with reading_seed(name):
-                children = os.listdir(folder)
+                children = names_in(folder)
             check_cache_tree(name, children)
             manifest = parse(self._manifest(folder, name))
             check_trust(name, self._policy)
@@ -149,6 +150,10 @@ class SeedFolder:
         """A regular file of a bundle, for the length of a block; OSError where it cannot be opened."""
         with tree.opened_folder(self._models, name) as folder, tree.opened_file(folder, path) as descriptor:
             yield descriptor
+
+    def open_folder(self, name: str, folder: str) -> int:
+        """The descriptor of a folder of a bundle, "" for the bundle's own. The caller closes it."""
+        return tree.open_folder(self._models, f"{name}/{folder}" if folder else name)
 
     @contextmanager
     def opened_parent(self, name: str, path: str) -> Iterator[int]:

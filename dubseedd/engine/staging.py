@@ -2,25 +2,27 @@
 
     .dubseed/staging/SHA256-OF-MANIFEST/
         tree/            what will be published, as far as it is
-        files.jsonl      a record of each file in it that is whole: one line, written after the file was on the disk
+        files.jsonl      what of it is known to be on the disk, a line each, written afterwards:
+                         a record: this file is whole; a mark: the first so many bytes of this file have this BLAKE3
         receipt.json     only while it is being published (see publishing)
 
-A record counts as long as the file has its size, mtime and inode; every other file is copied anew. The folder's own
-mtime says when it was last continued.
+A record counts as long as the file has its size, mtime and inode. Marks are not trusted: whoever goes on with a file
+reads it up to its marks again. Every other file is copied anew. The folder's own mtime says when it was last continued.
 """
 
 import json
 import os
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Self
 
 from dubseedd.core.bundle import Kind
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import tree
-from dubseedd.engine.durable import FOLDER, exists, make_folder, opened, read_file, write_all
+from dubseedd.engine.durable import FOLDER, exists, make_folder, names_in, opened, owned, read_file, write_all
 from dubseedd.errors import Failure
 
 TREE = "tree"
@@ -40,15 +42,20 @@ class StagedCopy:
 
 
 class Staging:
-    """The staging folder of one manifest, open for work."""
+    """The staging folder of one manifest, open for work; several threads may write into it.
+
+    `records` are the files that are whole, `marks` what is known of others: by path, then BLAKE3 by offset.
+    """
 
     def __init__(self, root: int, manifest_sha256: str) -> None:
         self.manifest_sha256 = manifest_sha256
+        self._lock = threading.Lock()
         with ExitStack() as undo:
             self.folder = _kept(undo, make_folder(root, manifest_sha256, mode=0o700))
             self.tree = _kept(undo, make_folder(self.folder, TREE, mode=FOLDER_MODE))
             os.utime(self.folder)
-            self.records = {record.path: record for record in read_records(self.folder) if self._holds(record)}
+            whole, self.marks = read_log(self.folder)
+            self.records = {path: record for path, record in whole.items() if self._holds(record)}
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._log = _kept(undo, os.open(RECORDS, flags, 0o600, dir_fd=self.folder))
             if (size := os.fstat(self._log).st_size) and os.pread(self._log, 1, size - 1) != b"\n":
@@ -69,10 +76,10 @@ class Staging:
             return False
         return record.untouched(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
 
-    def parent_of(self, path: str) -> int:
-        """The descriptor of the folder that `path` belongs into, made as needed. The caller closes it."""
+    def open_folder(self, path: str) -> int:
+        """The descriptor of a folder of the tree, made as needed; "" is the tree itself. The caller closes it."""
         descriptor = os.dup(self.tree)
-        for component in path.split("/")[:-1]:
+        for component in path.split("/") if path else ():
             try:
                 following = make_folder(descriptor, component, mode=FOLDER_MODE)
             finally:
@@ -80,53 +87,79 @@ class Staging:
             descriptor = following
         return descriptor
 
-    def record(self, path: str, sha256: str, blake3: str) -> FileRecord:
-        """Note that a file of the tree is whole and on the disk."""
-        with tree.opened_file(self.tree, path) as descriptor:
-            status = os.fstat(descriptor)
-        record = FileRecord(path, status.st_size, sha256, blake3, status.st_mtime_ns, status.st_ino)
-        write_all(self._log, json.dumps(asdict(record), ensure_ascii=False).encode() + b"\n")
-        self.records[path] = record
-        return record
+    def knows(self, path: str) -> bool:
+        """Is there a record of this file, or a mark?"""
+        return path in self.records or path in self.marks
+
+    def record(self, records: Iterable[FileRecord]) -> None:
+        """Note that files of the tree are whole and on the disk."""
+        with self._lock:
+            fresh = {record.path: record for record in records}
+            self._log_lines(record.to_json() for record in fresh.values())
+            self.records |= fresh
+
+    def mark(self, path: str, marks: Mapping[int, str]) -> None:
+        """Note how much of a file is on the disk, and what it is, as BLAKE3 by offset; it survives a power cut."""
+        with self._lock:
+            entries = ({"path": path, "offset": offset, "blake3": blake3} for offset, blake3 in marks.items())
+            self._log_lines(json.dumps(entry, ensure_ascii=False).encode() for entry in entries)
+            self.marks.setdefault(path, {}).update(marks)
+        os.fdatasync(self._log)
+
+    def _log_lines(self, lines: Iterable[bytes]) -> None:
+        write_all(self._log, b"".join(line + b"\n" for line in lines))
+
+    def parts(self) -> dict[str, int]:
+        """The files that a copy can go on with, and the bytes that each occupies."""
+        found = {}
+        for path in self.marks.keys() - self.records.keys():
+            with suppress(OSError, Failure), tree.opened_file(self.tree, path) as descriptor:
+                found[path] = os.fstat(descriptor).st_blocks * 512
+        return found
 
     def forget(self, path: str) -> None:
         """Give a file up: it turned out to be wrong."""
-        self.records.pop(path, None)
-        folder = self.parent_of(path)
-        try:
-            os.unlink(path.rpartition("/")[2], dir_fd=folder)
-        finally:
-            os.close(folder)
+        with self._lock:
+            self.records.pop(path, None)
+            self.marks.pop(path, None)
+        folder, _, name = path.rpartition("/")
+        with owned(self.open_folder(folder)) as descriptor:
+            os.unlink(name, dir_fd=descriptor)
 
     def prune(self, wanted: frozenset[str]) -> None:
-        """Remove whatever the tree holds beside these paths, left by an attempt that was cut short."""
+        """Remove whatever the tree holds beside what is known of these paths, left by an attempt that was cut short."""
+        known = wanted & (self.records.keys() | self.marks.keys())
         needed = {folder for path in wanted for folder in _folders_of(path)}
         for path, status in sorted(tree.walk(self.tree), reverse=True):
-            if path in wanted and path in self.records:
+            if path in known:
                 continue
-            folder = tree.open_folder(self.tree, path.rpartition("/")[0])
-            try:
-                name = path.rpartition("/")[2]
+            parent, _, name = path.rpartition("/")
+            with tree.opened_folder(self.tree, parent) as folder:
                 if tree.kind_of(status.st_mode) is not Kind.FOLDER:
                     os.unlink(name, dir_fd=folder)
                 elif path not in needed:
                     os.rmdir(name, dir_fd=folder)
-            finally:
-                os.close(folder)
 
 
-def read_records(folder: int) -> Iterator[FileRecord]:
-    """The records of a staging folder; a line that was torn by a power cut is passed over."""
+def read_log(folder: int) -> tuple[dict[str, FileRecord], dict[str, dict[int, str]]]:
+    """The records and the marks of a staging folder; a line that was torn by a power cut is passed over."""
+    records: dict[str, FileRecord] = {}
+    marks: dict[str, dict[int, str]] = {}
     with suppress(FileNotFoundError):
         for line in read_file(folder, RECORDS).splitlines():
-            with suppress(ValueError, TypeError):
-                yield FileRecord(**json.loads(line))
+            with suppress(ValueError, TypeError, KeyError):
+                entry = json.loads(line)
+                if "offset" in entry:
+                    marks.setdefault(entry["path"], {})[entry["offset"]] = entry["blake3"]
+                else:
+                    records[entry["path"]] = FileRecord(**entry)
+    return records, marks
 
 
 def staged_copies(root: int) -> list[StagedCopy]:
     """Every staging folder, the one that was continued longest ago first."""
     found = []
-    for name in os.listdir(root):
+    for name in names_in(root):
         if not _DIGEST.fullmatch(name):
             continue
         with suppress(OSError), opened(name, FOLDER, at=root) as folder:
@@ -145,7 +178,7 @@ def staged_paths(root: int, manifest_sha256: str) -> frozenset[str]:
     """The paths that a staging folder has records of; nothing is made or changed."""
     with suppress(FileNotFoundError, NotADirectoryError), opened(manifest_sha256, FOLDER, at=root) as folder:
         if exists(folder, TREE):
-            return frozenset(record.path for record in read_records(folder))
+            return frozenset(read_log(folder)[0])
     return frozenset()
 
 

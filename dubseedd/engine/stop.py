@@ -4,9 +4,10 @@ from dubseedd.errors import Failure
 
 
 class StopFlag:
-    """Set once, by the loop; looked at by worker threads between two blocks."""
+    """Set once; looked at by worker threads between two blocks. It is set as well when the one `above` it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, above: "StopFlag | None" = None) -> None:
+        self._above = above
         self._reason: Failure | None = None
 
     def set(self, reason: Failure) -> None:
@@ -15,9 +16,10 @@ class StopFlag:
 
     @property
     def reason(self) -> Failure | None:
-        return self._reason
+        return self._reason or (self._above.reason if self._above is not None else None)
 
     def check(self) -> None:
         """Raise the reason if there is one."""
-        if self._reason is not None:
-            raise self._reason
+        reason = self.reason
+        if reason is not None:
+            raise reason

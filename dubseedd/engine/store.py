@@ -39,6 +39,7 @@ from dubseedd.engine.durable import (
     exists,
     identity,
     make_folder,
+    names_in,
     opened,
     read_file,
     write_file,
@@ -132,10 +133,10 @@ class Store:
 
     def _tidy(self) -> None:
         """Remove what a crash has left half removed or half written."""
-        for name in os.listdir(self._trash):
+        for name in names_in(self._trash):
             shutil.rmtree(name, dir_fd=self._trash)
         for folder in (self.own, self.receipts):
-            for name in os.listdir(folder):
+            for name in names_in(folder):
                 if name.startswith(DRAFT):
                     os.unlink(name, dir_fd=folder)
 
@@ -154,7 +155,7 @@ class Store:
 
     def names(self) -> list[str]:
         """Every name in the store but our own."""
-        return sorted(name for name in os.listdir(self.root) if name != OWN)
+        return sorted(name for name in names_in(self.root) if name != OWN)
 
     def look(self, name: str) -> StoredBundle | None:
         """What the store has under a name; None where there is nothing, or no folder and no link."""
@@ -336,7 +337,7 @@ class Store:
         def age(name: str) -> float:
             return os.stat(name, dir_fd=self.previous, follow_symlinks=False).st_ctime
 
-        for name in sorted(os.listdir(self.previous), key=age):
+        for name in sorted(names_in(self.previous), key=age):
             size = 0
             with suppress(OSError), opened(name, FOLDER, at=self.previous) as folder:
                 size = staging.size_on_disk(folder)

@@ -17,11 +17,12 @@ from dubseedd.core.plan import Origin, Plan, Verdict, make_plan
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine import adopting, contents, publishing, tree
 from dubseedd.engine.durable import Identity, identity
-from dubseedd.engine.filling import Filling, SyncTools
+from dubseedd.engine.filling import Filling
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.scanning import Examined, SeedFolder
 from dubseedd.engine.staging import Staging
 from dubseedd.engine.store import Store
+from dubseedd.engine.transfer import SyncTools, Transfer
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import SeedRefused, StoreTrouble
 from dubseedd.names import MANIFEST, ErrorName
@@ -163,16 +164,17 @@ class BundleSync:
         with writing_store(bundle.name):
             staging = self._staging = self._undo.enter_context(Staging(self._store.staging, digest))
             staging.prune(bundle.manifest.paths)
-        plan = make_plan(bundle.files, staging.records.keys(), twins)
+        plan = make_plan(bundle.files, staging.records.keys(), twins, staging.parts())
         self._count(plan)
         self._make_room(plan, digest)
-        with Pump(self._tools.stop) as pump:
-            filling = Filling(self._store, seed, bundle, staging, self._tools, pump)
-            filling.copy_all(plan)
-            if self._tools.config.sync.read_back:
-                filling.read_all_back()
+        filling = Filling(Transfer(self._store, seed, bundle, staging, self._tools))
+        filling.copy_all(plan)
+        if self._tools.config.sync.read_back:
+            filling.read_all_back(plan)
         with writing_store(MANIFEST):
             self._receipt = self._draw_up_receipt(bundle, staging, seed.uuid)
+        if self._tools.config.sync.read_back:
+            filling.read_manifest_back()
         return Readiness.STAGED
 
     def _count(self, plan: Plan) -> None:

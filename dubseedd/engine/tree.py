@@ -6,8 +6,9 @@ Everything is reached from the descriptor of a folder by one component at a time
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from dubseedd.core.bundle import Found, Kind, shown
 from dubseedd.core.manifest import MAX_DEPTH
@@ -50,15 +51,18 @@ def open_folder(root: int, path: str) -> int:
 def open_file(root: int, path: str, *, flags: int = FILE) -> int:
     """The descriptor of a regular file below `root`; OSError where there is none, SeedRefused where it is no file."""
     folder, _, name = path.rpartition("/")
-    parent = open_folder(root, folder)
+    with opened_folder(root, folder) as parent:
+        return open_in(parent, name, path, flags=flags)
+
+
+def open_in(folder: int, name: str, path: str, *, flags: int = FILE) -> int:
+    """`open_file` for a file right in a folder; `path` is what it is called in the error."""
     try:
-        descriptor = os.open(name, flags, dir_fd=parent)
+        descriptor = os.open(name, flags, dir_fd=folder)
     except OSError as error:
-        if error.errno in _NOT_OPENED and not stat.S_ISREG(os.lstat(name, dir_fd=parent).st_mode):
+        if error.errno in _NOT_OPENED and not stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode):
             raise _unsafe(path) from error
         raise
-    finally:
-        os.close(parent)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise _unsafe(path)
@@ -87,6 +91,32 @@ def opened_folder(root: int, path: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+class Folders:
+    """Folders below a root, opened one after the other; the last one stays open, for the next is often the same."""
+
+    def __init__(self, open_folder: Callable[[str], int]) -> None:
+        self._open_folder = open_folder
+        self._path = ""
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def of(self, path: str) -> tuple[int, str]:
+        """The descriptor of the folder that holds `path`, good until the next call, and the name in it."""
+        folder, _, name = path.rpartition("/")
+        if self._descriptor < 0 or folder != self._path:
+            descriptor = self._open_folder(folder)
+            self.__exit__()
+            self._descriptor, self._path = descriptor, folder
+        return self._descriptor, name
 
 
 def read_small(root: int, path: str, limit_bytes: int) -> bytes:

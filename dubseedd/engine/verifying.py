@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from dubseedd.core.bundle import BundleFile, shown
 from dubseedd.core.lifecycle import JobState
-from dubseedd.core.progress import Meter
 from dubseedd.core.receipt import FileRecord, Receipt
 from dubseedd.engine import copying, publishing, tree
+from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump, ReadError
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import Store
@@ -37,17 +37,12 @@ def verify(store: Store, receipt: Receipt, meter: Meter, stop: StopFlag, *, now:
 
 def _verified(store: Store, name: str, file: FileRecord, meter: Meter, pump: Pump) -> FileRecord:
     """The renewed record of one file; StoreTrouble with what is wrong."""
-
-    def count(length: int) -> None:
-        meter.bytes_done += length
-        meter.work_done += length
-
     meter.current_file = file.path
     folder, _, base = f"{name}/{file.path}".rpartition("/")
     mend = "plug in a seed with this bundle to mend it"
     try:
         with tree.opened_folder(store.root, folder) as descriptor:
-            found = copying.digest_file(pump, descriptor, base, file.size, count=count).sha256
+            found = copying.digest_file(pump, descriptor, base, file.size, count=meter.copied).digests.sha256
             record = publishing.record_of(descriptor, BundleFile(base, file.size, file.sha256), blake3=file.blake3)
     except FileNotFoundError as error:
         raise StoreTrouble(
@@ -68,5 +63,5 @@ def _verified(store: Store, name: str, file: FileRecord, meter: Meter, pump: Pum
         raise StoreTrouble(
             ErrorName.CHECKSUM_MISMATCH, f"{shown(file.path)} of {name} is damaged: {fault}; {mend}", file=file.path
         )
-    meter.files_done += 1
+    meter.finished()
     return replace(record, path=file.path)

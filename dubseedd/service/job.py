@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from dubseedd.core.lifecycle import JobKind, JobState, job_step
-from dubseedd.core.progress import Meter, Milestones, Pace
+from dubseedd.core.progress import Milestones, Pace
+from dubseedd.engine.meter import Meter
 from dubseedd.engine.syncing import Wish
 from dubseedd.errors import NO_ERROR, Failure
 from dubseedd.names import Field

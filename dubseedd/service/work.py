@@ -13,10 +13,11 @@ from dataclasses import replace
 
 from dubseedd.core.config import Config
 from dubseedd.core.lifecycle import JobKind, JobState
-from dubseedd.core.progress import Meter, Milestones
+from dubseedd.core.progress import Milestones
 from dubseedd.core.receipt import Receipt
-from dubseedd.engine.filling import SyncTools
+from dubseedd.engine.meter import Meter
 from dubseedd.engine.syncing import BundleSync, Readiness
+from dubseedd.engine.transfer import SyncTools
 from dubseedd.engine.verifying import verify
 from dubseedd.errors import CallRefused, Failure, Interrupted, SeedGone, StoreTrouble
 from dubseedd.names import ErrorName, EventName, Field

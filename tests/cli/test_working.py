@@ -7,7 +7,7 @@ import pytest
 from dubseedd.cli.progress import Silence
 from dubseedd.cli.views import JobView
 from dubseedd.cli.working import watched
-from dubseedd.core.progress import Meter
+from dubseedd.engine.meter import Meter
 from dubseedd.engine.stop import StopFlag
 from dubseedd.errors import Cancelled, StoreTrouble
 from dubseedd.names import ErrorName

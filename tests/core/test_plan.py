@@ -8,7 +8,7 @@ from dubseedd.core.bundle import BundleFile
 from dubseedd.core.plan import Origin, Verdict, judge, make_plan
 from dubseedd.core.receipt import FileRecord, Receipt
 
-BIG = BundleFile("big.safetensors", 10_000, "b" * 64)
+BIG = BundleFile("big.safetensors", 10_000_000, "b" * 64)
 SMALL = BundleFile("config.json", 10, "c" * 64)
 TWIN = BundleFile("tokenizer.json", 500, "d" * 64)
 
@@ -23,8 +23,19 @@ RECEIPT = Receipt(
 )
 
 
-def test_small_files_go_first() -> None:
-    assert [step.file for step in make_plan([BIG, SMALL, TWIN], (), {}).steps] == [SMALL, TWIN, BIG]
+def test_what_rules_look_into_goes_first_then_small_files_folder_by_folder_then_large_ones_by_size() -> None:
+    paths = ["b/x", "a/y", "a.bin", "model.safetensors.index.json"]
+    others = [BundleFile(path, 500, "d" * 64) for path in paths]
+    larger = BundleFile("a large one", 20_000_000, "e" * 64)
+    plan = make_plan([larger, BIG, *others, SMALL], (), {})
+    assert [step.file.path for step in plan.steps] == [
+        "config.json", "model.safetensors.index.json", "a.bin", "a/y", "b/x", "big.safetensors", "a large one",
+    ]  # fmt: skip
+
+
+def test_what_a_part_of_a_file_occupies_is_not_needed_again() -> None:
+    assert make_plan([BIG], (), {}, {BIG.path: 10_002_432}).bytes_needed == 0
+    assert make_plan([BIG], (), {}, {BIG.path: 2_432 + 4096}).bytes_needed == 10_000_000 - 4096
 
 
 def test_what_is_staged_stays_what_the_store_has_is_copied_there_the_rest_is_read() -> None:
@@ -34,9 +45,9 @@ def test_what_is_staged_stays_what_the_store_has_is_copied_there_the_rest_is_rea
         (Origin.STORE, "other/tokenizer.json"),
         (Origin.SEED, ""),
     ]
-    assert plan.bytes_total == 10_000
+    assert plan.bytes_total == 10_000_000
     assert plan.bytes_skipped == 510
-    assert plan.bytes_needed == 12_288 + 4096
+    assert plan.bytes_needed == 10_002_432 + 4096
 
 
 @pytest.mark.parametrize(

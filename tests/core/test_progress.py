@@ -1,22 +1,6 @@
-"""Counters, rate and milestones."""
+"""Rate and milestones."""
 
-from dubseedd.core.lifecycle import JobState
-from dubseedd.core.progress import Meter, Milestones, Pace
-
-
-def test_the_fraction_is_of_the_work_and_never_over_one() -> None:
-    assert Meter().fraction == 0
-    assert Meter(work_total=200, work_done=50).fraction == 0.25
-    assert Meter(work_total=200, work_done=500).fraction == 1
-
-
-def test_a_phase_is_told_once() -> None:
-    told: list[JobState] = []
-    meter = Meter(on_phase=told.append)
-    meter.enter(JobState.COPYING)
-    meter.enter(JobState.COPYING)
-    meter.enter(JobState.VERIFYING)
-    assert told == [JobState.COPYING, JobState.VERIFYING]
+from dubseedd.core.progress import Milestones, Pace
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:

@@ -24,7 +24,7 @@ RECEIPT = Receipt(
 
 def test_a_receipt_is_read_as_it_was_written() -> None:
     whole = RECEIPT.succeeding(replace(RECEIPT, name="tiny", installed_at=0))
-    assert Receipt.from_json(whole.to_json()) == whole
+    assert Receipt.from_json(b"".join(whole.to_json())) == whole
 
 
 def test_only_the_version_before_is_remembered() -> None:

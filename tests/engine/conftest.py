@@ -10,10 +10,10 @@ import pytest
 from dubseedd.core.bundle import Policy
 from dubseedd.core.config import Config, build
 from dubseedd.core.receipt import Receipt
-from dubseedd.engine.filling import SyncTools
 from dubseedd.engine.scanning import SeedFolder
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
+from dubseedd.engine.transfer import SyncTools
 
 
 @pytest.fixture

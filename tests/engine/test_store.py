@@ -9,6 +9,7 @@ import pytest
 
 from dubseedd.core.config import build
 from dubseedd.core.plan import Verdict
+from dubseedd.core.receipt import FileRecord
 from dubseedd.engine.staging import Staging, staged_paths
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import Readiness
@@ -220,6 +221,11 @@ class TestRoom:
         assert trouble.value.error is ErrorName.NO_SPACE
 
 
+def record(copy: Staging, path: str) -> None:
+    status = os.stat(f"/proc/self/fd/{copy.tree}/{path}")
+    copy.record([FileRecord(path, status.st_size, "s", "b", status.st_mtime_ns, status.st_ino)])
+
+
 class TestStaging:
     DIGEST = "d" * 64
 
@@ -235,7 +241,7 @@ class TestStaging:
         with Staging(store.staging, self.DIGEST) as copy:
             for name in ("kept", "changed", "gone"):
                 Path(f"/proc/self/fd/{copy.tree}/{name}").write_bytes(b"data")
-                copy.record(name, "s", "b")
+                record(copy, name)
             Path(f"/proc/self/fd/{copy.tree}/changed").write_bytes(b"other")
             Path(f"/proc/self/fd/{copy.tree}/gone").unlink()
         with Staging(store.staging, self.DIGEST) as copy:
@@ -244,20 +250,20 @@ class TestStaging:
     def test_a_line_that_was_torn_is_passed_over(self, store: Store) -> None:
         with Staging(store.staging, self.DIGEST) as copy:
             Path(f"/proc/self/fd/{copy.tree}/a").write_bytes(b"data")
-            copy.record("a", "s", "b")
+            record(copy, "a")
         log = Path(store.path) / ".dubseed/staging" / self.DIGEST / "files.jsonl"
         log.write_bytes(log.read_bytes() + b'{"path": "b", "si')
         with Staging(store.staging, self.DIGEST) as copy:
             assert set(copy.records) == {"a"}
             Path(f"/proc/self/fd/{copy.tree}/c").write_bytes(b"data")
-            copy.record("c", "s", "b")
+            record(copy, "c")
         with Staging(store.staging, self.DIGEST) as copy:
             assert set(copy.records) == {"a", "c"}
 
     def test_what_has_no_record_is_pruned(self, store: Store) -> None:
         with Staging(store.staging, self.DIGEST) as copy:
             write_files(Path(f"/proc/self/fd/{copy.tree}"), {"a": b"1", "sub/b": b"2", "sub/c": b"3", "old/x": b"4"})
-            copy.record("sub/b", "s", "b")
+            record(copy, "sub/b")
             copy.prune(frozenset({"a", "sub/b", "sub/c"}))
             left = sorted(os.listdir(copy.tree)), os.listdir(f"/proc/self/fd/{copy.tree}/sub")
         assert left == (["sub"], ["b"])

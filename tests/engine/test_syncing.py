@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from dubseedd.core.lifecycle import JobState
-from dubseedd.core.progress import Meter
+from dubseedd.engine.meter import Meter
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
@@ -166,12 +167,12 @@ class Flicker(StopFlag):
     def __init__(self, path: Path, right: bytes, meter: Meter) -> None:
         super().__init__()
         self._path, self._right, self._meter = path, right, meter
-        self._looks = 0
 
-    def check(self) -> None:
-        self._looks += self._meter.current_file == self._path.name
-        if self._looks == 2:
+    @property
+    def reason(self) -> Failure | None:
+        if self._meter.current_file == self._path.name:
             self._path.write_bytes(self._right)
+        return None
 
 
 def test_a_stick_that_answers_differently_at_the_second_look_is_said_to_be_failing(models: Path, sync: Syncing) -> None:
@@ -185,6 +186,24 @@ def test_a_stick_that_answers_differently_at_the_second_look_is_said_to_be_faili
         sync("tiny")
     assert refused.value.error is ErrorName.CHECKSUM_MISMATCH
     assert "a second read gives the right bytes, so the stick is failing" in refused.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("witness", "verdict"),
+    [
+        (b'{"version": "6.6"}', "agrees with the file, so SHA256SUMS is wrong"),
+        (b"other", "disagrees with the file as well"),
+    ],
+)
+def test_b3sums_tells_a_wrong_manifest_from_a_damaged_file(
+    models: Path, sync: Syncing, witness: bytes, verdict: str
+) -> None:
+    folder = write_bundle(models / "tiny", model_files())
+    (folder / "tokenizer.json").write_bytes(b'{"version": "6.6"}')
+    (folder / "B3SUMS").write_text(f"{blake3(witness).hexdigest()}  tokenizer.json\n")
+    with pytest.raises(SeedRefused) as refused:
+        sync("tiny")
+    assert verdict in refused.value.sentence
 
 
 def test_a_bit_that_flips_on_the_disk_is_caught_by_the_read_back_and_the_file_is_copied_anew(
@@ -217,7 +236,7 @@ def test_a_sync_that_failed_goes_on_with_the_files_that_were_whole(
 ) -> None:
     files = model_files()
     folder = write_bundle(models / "tiny", files)
-    last = "model-00002-of-00002.safetensors"
+    last = max(files)
     (folder / last).write_bytes(b"x" * len(files[last]))
     with pytest.raises(SeedRefused):
         sync("tiny")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.core.progress import Meter
 from dubseedd.core.receipt import Receipt
+from dubseedd.engine.meter import Meter
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import Readiness

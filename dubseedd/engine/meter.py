@@ -1,0 +1,60 @@
+"""The meter of a job: counters that worker threads write and the loop reads.
+
+Work is counted in bytes: each that is copied, and each that is read back. The percentage is of that work, so that it
+goes on evenly through both phases and never goes back.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dubseedd.core.lifecycle import JobState
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counters of one job. Several threads may add to them, all may read. Sizes in bytes."""
+
+    phase: JobState = JobState.QUEUED
+    bytes_total: int = 0
+    bytes_done: int = 0
+    bytes_skipped: int = 0
+    files_total: int = 0
+    files_done: int = 0
+    current_file: str = ""
+    work_total: int = 0
+    work_done: int = 0
+    on_phase: Callable[[JobState], None] = lambda _: None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def worked(self, length: int) -> None:
+        """So much was read back, or copied from elsewhere than the seed."""
+        with self._lock:
+            self.work_done += length
+
+    def copied(self, length: int) -> None:
+        """So much of what is to be moved was moved: it came from the seed, or was verified."""
+        with self._lock:
+            self.work_done += length
+            self.bytes_done += length
+
+    def finished(self, files: int = 1) -> None:
+        with self._lock:
+            self.files_done += files
+
+    def found(self, length: int) -> None:
+        """So much of what was to be moved turned out to be there already; less than nothing: it was not after all."""
+        with self._lock:
+            self.bytes_total -= length
+            self.bytes_skipped += length
+
+    def enter(self, phase: JobState) -> None:
+        """Begin a phase, and say so to whoever follows the job."""
+        if phase is not self.phase:
+            self.phase = phase
+            self.on_phase(phase)
+
+    @property
+    def fraction(self) -> float:
+        """The part of the work that is done, 0 to 1."""
+        return min(1.0, self.work_done / self.work_total) if self.work_total else 0.0

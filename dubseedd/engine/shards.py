@@ -1,0 +1,253 @@
+"""Shards: the large files of a bundle, one at a time through a pipeline; several where hashing cannot keep up.
+
+    seed ──> pump ──┬──> SHA-256, BLAKE3          the trail behind it: marks, read back (see trailing)
+                    └──> staging
+
+A file that was begun before goes on after the last mark up to which the disk still has what was noted. One that the
+store has already shares its blocks, or is copied where the file system cannot share.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from dubseedd.core.bundle import BundleFile
+from dubseedd.core.plan import Origin, Step
+from dubseedd.core.receipt import FileRecord
+from dubseedd.engine import copying, tree
+from dubseedd.engine.copying import Count, Hashes
+from dubseedd.engine.durable import clone, owned
+from dubseedd.engine.lanes import Lanes
+from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError
+from dubseedd.engine.second_look import mismatch
+from dubseedd.engine.stop import StopFlag
+from dubseedd.engine.trailing import Mark, ReadBack, Trail
+from dubseedd.engine.transfer import Transfer
+from dubseedd.engine.trouble import reading_seed, writing_store
+from dubseedd.errors import SeedRefused
+
+MOST_LANES = 3
+HASH_BOUND = 0.9
+"""Where SHA-256 takes this part of the time, another file is hashed beside it."""
+TRAIL_BLOCKS = 2
+
+
+class Place(NamedTuple):
+    """Where a file goes: the descriptor of its folder in staging, and its name there."""
+
+    folder: int
+    name: str
+
+
+class _Lane(NamedTuple):
+    """What one thread works with."""
+
+    pump: Pump
+    trail_pump: Pump
+    stop: StopFlag
+
+
+class Shards:
+    """Brings large files. `behind` are those that are still to be read back, each with the mark at its end."""
+
+    def __init__(self, transfer: Transfer) -> None:
+        self.behind: list[tuple[ReadBack, Mark]] = []
+        self._transfer = transfer
+        self._meter = transfer.meter
+        self._staging = transfer.staging
+        self._overlap = transfer.tools.overlap
+        self._lock = threading.Lock()
+        self._lanes: Lanes[Step] | None = None
+
+    def bring(self, steps: Sequence[Step]) -> None:
+        """Bring every file into staging, each whole, on the disk and recorded."""
+        self._lanes = Lanes(steps, self._lane, self._transfer.tools.stop)
+        self._lanes.run()
+
+    def copied(self, length: int) -> None:
+        """So much came from the seed."""
+        self._meter.copied(length)
+        if self._transfer.reads_back:
+            with self._lock:
+                self._overlap.copied(time.monotonic(), length)
+
+    def hash_bound(self) -> None:
+        """Hashing is what holds the copy up: let another file go beside."""
+        if self._lanes is not None:
+            self._lanes.grow(min(MOST_LANES, os.cpu_count() or 1))
+
+    @contextmanager
+    def _lane(self, stop: StopFlag) -> Iterator[Callable[[Step], None]]:
+        with Pump(stop) as pump, Pump(stop, blocks=TRAIL_BLOCKS) as trail_pump:
+            lane = _Lane(pump, trail_pump, stop)
+            yield lambda step: self._bring(step, lane)
+
+    def _bring(self, step: Step, lane: _Lane) -> None:
+        self._meter.current_file = step.file.path
+        with self._placed(step.file) as place:
+            if step.origin is not Origin.STORE or not self._bring_twin(step, place, lane):
+                self._bring_from_seed(step.file, place, lane)
+        self._meter.finished()
+
+    @contextmanager
+    def _placed(self, file: BundleFile) -> Iterator[Place]:
+        with writing_store(file.path):
+            folder = self._staging.open_folder(file.path.rpartition("/")[0])
+        with owned(folder):
+            yield Place(folder, file.path.rpartition("/")[2])
+
+    def _record(self, target: int, file: BundleFile, hashes: Hashes) -> None:
+        with writing_store(file.path):
+            status = os.fstat(target)
+            blake3 = hashes.digests.blake3
+            self._staging.record(
+                [FileRecord(file.path, file.size, file.sha256, blake3, status.st_mtime_ns, status.st_ino)]
+            )
+
+    # From the seed
+
+    def _bring_from_seed(self, file: BundleFile, place: Place, lane: _Lane) -> None:
+        seed, bundle = self._transfer.seed, self._transfer.bundle.name
+        with reading_seed(file.path), seed.opened(bundle, file.path) as source:
+            if os.fstat(source).st_size != file.size:
+                raise ReadError(min(file.size, os.fstat(source).st_size), 0)
+            target, hashes = self._begin(file, place, lane)
+            back = ReadBack(self._transfer, file, hashes.copy())
+            try:
+                with owned(target):
+                    self._copy(source, target, back, hashes, lane)
+                    if hashes.digests.sha256 != file.sha256:
+                        self._staging.forget(file.path)
+                        raise mismatch(seed, bundle, file, hashes, lane.stop)
+                    self._record(target, file, hashes)
+            finally:
+                if not self._staging.knows(file.path):
+                    with suppress(OSError):
+                        os.unlink(place.name, dir_fd=place.folder)
+        self._read_back(back, Mark(file.size, hashes.digests.blake3), lane)
+
+    def _copy(self, source: int, target: int, back: ReadBack, hashes: Hashes, lane: _Lane) -> None:
+        file = back.file
+        with Trail(self._transfer, target, back, self._overlap, lane.trail_pump) as trail:
+            watch = _Watch(self, hashes, trail)
+            try:
+                copying.copy_file(lane.pump, source, file.size, target, hashes=hashes, passed=watch.passed)
+            except OSError as error:
+                with writing_store(file.path):
+                    raise error from None
+        lane.stop.check()
+
+    def _read_back(self, back: ReadBack, end: Mark, lane: _Lane) -> None:
+        if self._overlap.together:
+            back.until(end, lane.trail_pump)
+        elif self._transfer.reads_back:
+            self.behind.append((back, end))
+
+    # Going on with what was begun
+
+    def _begin(self, file: BundleFile, place: Place, lane: _Lane) -> tuple[int, Hashes]:
+        """A file to copy into, and what it holds already."""
+        with writing_store(file.path):
+            marks = self._staging.marks.get(file.path)
+            if marks:
+                hashes = self._read_again(file, place, marks, lane.pump)
+                if hashes.offset:
+                    self._meter.found(hashes.offset)
+                    return copying.reopen(*place), hashes
+            return copying.create(*place), Hashes()
+
+    def _read_again(self, file: BundleFile, place: Place, marks: Mapping[int, str], pump: Pump) -> Hashes:
+        """Read what is staged of a file up to the last of its marks that is still right."""
+
+        def count(length: int) -> None:
+            self._meter.worked(self._passes * length)
+
+        good, hashes = Hashes(), Hashes()
+        for offset in sorted(offset for offset in marks if offset % BLOCK_BYTES == 0 and offset <= file.size):
+            try:
+                copying.hash_file(pump, *place, offset, hashes.sinks, start=good.offset, count=count)
+            except (OSError, ReadError):
+                break
+            if hashes.digests.blake3 != marks[offset]:
+                break
+            good = hashes.copy()
+        return good
+
+    @property
+    def _passes(self) -> int:
+        """What is read from the store's disk at once counts as brought, and as read back where that is wanted."""
+        return 2 if self._transfer.reads_back else 1
+
+    # From the store
+
+    def _bring_twin(self, step: Step, place: Place, lane: _Lane) -> bool:
+        """Share or copy the store's own file of that digest; False where it is not what its receipt says."""
+        file, worked = step.file, 0
+
+        def count(length: int) -> None:
+            nonlocal worked
+            worked += length
+            self._meter.worked(length)
+
+        with (
+            suppress(OSError, ReadError, SeedRefused),
+            tree.opened_file(self._transfer.store.root, step.twin) as source,
+            owned(copying.create(*place)) as target,
+        ):
+            shared = clone(source, target)
+            hashes = (self._hash_shared if shared else self._copy_twin)(source, target, file, place, lane.pump, count)
+            if hashes.digests.sha256 == file.sha256:
+                self._record(target, file, hashes)
+                if not shared and self._transfer.reads_back:
+                    self.behind.append(
+                        (ReadBack(self._transfer, file, Hashes()), Mark(file.size, hashes.digests.blake3))
+                    )
+                return True
+        self._meter.worked(-worked)
+        self._meter.found(-file.size)
+        return False
+
+    def _hash_shared(self, _: int, target: int, file: BundleFile, place: Place, pump: Pump, count: Count) -> Hashes:
+        """Blocks that are shared are on the disk: hashing them from there is the read-back too."""
+        os.fsync(target)
+        return copying.digest_file(pump, *place, file.size, count=lambda length: count(self._passes * length))
+
+    def _copy_twin(self, source: int, target: int, file: BundleFile, _: Place, pump: Pump, count: Count) -> Hashes:
+        hashes = Hashes()
+        copying.copy_file(
+            pump,
+            source,
+            file.size,
+            target,
+            hashes=hashes,
+            passed=lambda block: count(block.length),
+            keep_cached=True,
+        )
+        return hashes
+
+
+class _Watch:
+    """Follows the blocks of one copy: counters, marks for its trail, and whether hashing is what holds it up."""
+
+    def __init__(self, shards: Shards, hashes: Hashes, trail: Trail) -> None:
+        self._shards = shards
+        self._hashes = hashes
+        self._trail = trail
+        self._since, self._hashing = time.perf_counter(), hashes.seconds
+
+    def passed(self, block: Block) -> None:
+        self._shards.copied(block.length)
+        self._trail.check()
+        end = block.offset + block.length
+        if end in self._hashes.marks:
+            self._trail.reached(Mark(end, self._hashes.marks[end]))
+            self._look()
+
+    def _look(self) -> None:
+        now, hashing = time.perf_counter(), self._hashes.seconds
+        if hashing - self._hashing >= HASH_BOUND * (now - self._since):
+            self._shards.hash_bound()
+        self._since, self._hashing = now, hashing

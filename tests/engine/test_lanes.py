@@ -1,0 +1,81 @@
+"""Every item once, in one lane or several; the first failure ends them all."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from dubseedd.engine.lanes import Lanes
+from dubseedd.engine.stop import StopFlag
+from dubseedd.errors import Cancelled, SeedRefused
+from dubseedd.names import ErrorName
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_every_item_is_handled_once(lanes: int) -> None:
+    done: list[int] = []
+
+    @contextmanager
+    def lane(_: StopFlag) -> Iterator[Callable[[int], None]]:
+        yield done.append
+
+    Lanes(range(100), lane, StopFlag()).run(lanes)
+    assert sorted(done) == list(range(100))
+
+
+def test_another_lane_opens_while_there_is_work_and_room_for_it() -> None:
+    together = threading.Barrier(2)
+    threads = set()
+
+    @contextmanager
+    def lane(_: StopFlag) -> Iterator[Callable[[int], None]]:
+        threads.add(threading.current_thread())
+
+        def handle(_: int) -> None:
+            lanes.grow(2)
+            together.wait(30)
+
+        yield handle
+
+    lanes = Lanes(range(2), lane, StopFlag())
+    lanes.run()
+    assert len(threads) == 2
+
+
+def test_a_failure_stops_the_other_lanes_and_is_what_is_raised() -> None:
+    both = threading.Barrier(2)
+    stopped = []
+
+    @contextmanager
+    def lane(stop: StopFlag) -> Iterator[Callable[[int], None]]:
+        def handle(item: int) -> None:
+            both.wait(30)
+            if item == 0:
+                raise SeedRefused(ErrorName.READ_FAILED, "broken")
+            while stop.reason is None:
+                pass
+            stopped.append(item)
+            stop.check()
+
+        yield handle
+
+    with pytest.raises(SeedRefused, match="broken"):
+        Lanes(range(10), lane, StopFlag()).run(2)
+    assert stopped == [1]
+
+
+def test_a_stop_from_above_ends_it_before_the_next_item() -> None:
+    stop, done = StopFlag(), []
+
+    @contextmanager
+    def lane(_: StopFlag) -> Iterator[Callable[[int], None]]:
+        def handle(item: int) -> None:
+            done.append(item)
+            stop.set(Cancelled())
+
+        yield handle
+
+    with pytest.raises(Cancelled):
+        Lanes(range(10), lane, stop).run()
+    assert done == [0]

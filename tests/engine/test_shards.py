@@ -1,0 +1,237 @@
+"""Large files: gone on with after an interruption, read back behind the copy, shared with what the store has."""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from dubseedd.core.config import Config, build
+from dubseedd.core.lifecycle import JobState
+from dubseedd.core.overlap import Way
+from dubseedd.engine import shards
+from dubseedd.engine.copying import MARK_BYTES
+from dubseedd.engine.durable import FOLDER, names_in, opened
+from dubseedd.engine.meter import Meter
+from dubseedd.engine.stop import StopFlag
+from dubseedd.engine.store import Store
+from dubseedd.engine.transfer import SyncTools
+from dubseedd.errors import Cancelled, Failure, SeedRefused, StoreTrouble
+from dubseedd.names import ErrorName
+from tests.engine.conftest import Syncing
+from tests.machine import Machine
+from tests.support.bundles import contents, model_files, published, write_bundle
+from tests.support.sticks import empty_image, mounted
+
+InStore = Callable[[str], Path]
+
+MIB = 1 << 20
+SIZE = 2 * MARK_BYTES + 50 * MIB
+WEIGHTS = "weights.safetensors"
+FILES = {"config.json": b"{}", WEIGHTS: random.Random(1).randbytes(SIZE)}
+
+
+@dataclass(slots=True)
+class Tripwire(Meter):
+    """Does something once, when so much has come from the seed."""
+
+    at: int = 0
+    act: Callable[[], None] = field(default=lambda: None)
+
+    def copied(self, length: int) -> None:
+        before = self.bytes_done
+        Meter.copied(self, length)
+        if before < self.at <= self.bytes_done:
+            self.act()
+
+
+def staged(store: Store) -> Path:
+    """The staged file."""
+    (digest,) = os.listdir(store.staging)
+    return Path(store.path) / ".dubseed/staging" / digest / "tree" / WEIGHTS
+
+
+def overwrite(path: Path, offset: int) -> None:
+    """Other bytes on the disk, a few."""
+    descriptor = os.open(path, os.O_WRONLY)
+    os.pwrite(descriptor, b"flipped", offset)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def with_tools(sync: Syncing, tools: SyncTools) -> None:
+    sync.fresh_tools = lambda: tools  # type: ignore[method-assign]
+
+
+def interrupt(models: Path, sync: Syncing) -> None:
+    """A sync that is stopped in the middle of the weights, after their second mark."""
+    write_bundle(models / "tiny", FILES)
+    tools = sync.fresh_tools()
+    tools.meter = Tripwire(at=2 * MARK_BYTES + 20 * MIB, act=lambda: tools.stop.set(Cancelled()))
+    make, sync.fresh_tools = sync.fresh_tools, lambda: tools  # type: ignore[method-assign]
+    with pytest.raises(Cancelled):
+        sync("tiny")
+    sync.fresh_tools = make  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("damaged_at", "kept"),
+    [(None, 2 * MARK_BYTES), (MARK_BYTES + 5, MARK_BYTES), (5, 0), (2 * MARK_BYTES, 2 * MARK_BYTES)],
+)
+def test_an_interrupted_file_goes_on_after_the_last_mark_that_is_still_right(
+    models: Path, sync: Syncing, store: Store, in_store: InStore, damaged_at: int | None, kept: int
+) -> None:
+    interrupt(models, sync)
+    if damaged_at is not None:
+        overwrite(staged(store), damaged_at)
+    sync("tiny")
+    meter = sync.tools.meter
+    assert (meter.bytes_done, meter.bytes_total) == (SIZE - kept, SIZE - kept)
+    assert meter.bytes_skipped == kept + len(FILES["config.json"])
+    assert contents(in_store("tiny")) == published(FILES)
+
+
+def test_a_staged_file_that_was_cut_is_copied_from_the_last_mark_within_it(
+    models: Path, sync: Syncing, store: Store, in_store: InStore
+) -> None:
+    interrupt(models, sync)
+    os.truncate(staged(store), MARK_BYTES + 1)
+    sync("tiny")
+    assert sync.tools.meter.bytes_done == SIZE - MARK_BYTES
+    assert contents(in_store("tiny")) == published(FILES)
+
+
+def test_room_that_a_part_has_already_is_not_asked_for_again(models: Path, sync: Syncing, store: Store) -> None:
+    interrupt(models, sync)
+    free = os.statvfs(store.path)
+    reserve = free.f_bavail * free.f_frsize - 20 * MIB
+    sync.config = build([("test", {"store": {"reserve": reserve}})])
+    sync("tiny")
+
+
+class TestBesideTheCopy:
+    """Reading back where it was found to cost no time."""
+
+    def tools(self, sync: Syncing) -> SyncTools:
+        tools = sync.fresh_tools()
+        tools.overlap.way = Way.TOGETHER
+        with_tools(sync, tools)
+        return tools
+
+    def test_nothing_is_left_to_read_back_after_it(self, models: Path, sync: Syncing, in_store: InStore) -> None:
+        write_bundle(models / "tiny", FILES)
+        tools = self.tools(sync)
+        left = []
+
+        def look(phase: JobState) -> None:
+            if phase is JobState.VERIFYING:
+                left.append(tools.meter.work_total - tools.meter.work_done)
+
+        tools.meter.on_phase = look
+        sync("tiny")
+        assert left == [len(FILES["config.json"])]
+        assert contents(in_store("tiny")) == published(FILES)
+
+    def test_bytes_that_the_disk_gives_back_differently_end_the_copy_and_say_where(
+        self, models: Path, sync: Syncing, store: Store, in_store: InStore
+    ) -> None:
+        write_bundle(models / "tiny", FILES)
+        tools = self.tools(sync)
+        tools.meter = Tripwire(at=MARK_BYTES + 20 * MIB, act=lambda: overwrite(staged(store), MARK_BYTES + 5))
+        with pytest.raises(StoreTrouble) as trouble:
+            sync("tiny")
+        assert trouble.value.error is ErrorName.CHECKSUM_MISMATCH
+        assert f"reads back differently between bytes {MARK_BYTES:,} and {2 * MARK_BYTES:,} " in trouble.value.sentence
+        assert not staged(store).exists()
+        assert not in_store("tiny").exists()
+
+
+def test_several_files_at_once_where_hashing_holds_them_up(
+    models: Path, sync: Syncing, in_store: InStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "HASH_BOUND", 0.0)
+    files = model_files(shards=3, shard_bytes=MARK_BYTES + 5 * MIB)
+    write_bundle(models / "tiny", files)
+    sync("tiny")
+    assert contents(in_store("tiny")) == published(files)
+    assert sync.tools.meter.work_done == sync.tools.meter.work_total
+
+
+@pytest.fixture(params=["ext4", "xfs", "btrfs"])
+def elsewhere(request: pytest.FixtureRequest, machine: Machine, tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own."""
+    image = empty_image(tmp_path / "disk.img", filesystem=request.param, label="OTHER", size="1G")
+    with mounted(image) as folder:
+        yield folder
+
+
+def test_weights_that_the_store_has_are_shared_where_the_file_system_can(
+    models: Path, config: Config, elsewhere: Path, request: pytest.FixtureRequest
+) -> None:
+    with closing(Store(str(elsewhere / "store"))) as store:
+        sync = Syncing(models, store, config)
+        write_bundle(models / "tiny", FILES)
+        sync("tiny")
+        changed = {**FILES, "config.json": b'{"revision": 2}'}
+        write_bundle(models / "tiny", changed)
+        before = store.free_bytes()
+        sync("tiny")
+        meter = sync.tools.meter
+        assert (meter.bytes_done, meter.bytes_skipped) == (len(changed["config.json"]), SIZE)
+        assert meter.work_done == meter.work_total
+        assert contents(Path(store.path) / "tiny") == published(changed)
+        shared = before - store.free_bytes() < SIZE // 2
+        assert shared == (request.node.callspec.params["elsewhere"] != "ext4")
+
+
+def test_a_shared_file_that_was_damaged_is_read_from_the_seed_after_all(
+    models: Path, config: Config, elsewhere: Path
+) -> None:
+    with closing(Store(str(elsewhere / "store"))) as store:
+        sync = Syncing(models, store, config)
+        write_bundle(models / "tiny", FILES)
+        sync("tiny")
+        overwrite(Path(store.path) / "tiny" / WEIGHTS, 5)
+        write_bundle(models / "other", FILES)
+        sync("other")
+        assert sync.tools.meter.bytes_done >= SIZE
+        assert sync.tools.meter.work_done == sync.tools.meter.work_total
+        assert contents(Path(store.path) / "other") == published(FILES)
+
+
+class Flicker(StopFlag):
+    """Puts the right bytes back once the whole file has been read: a stick that answers differently."""
+
+    def __init__(self, path: Path, offset: int, right: bytes, meter: Meter) -> None:
+        super().__init__()
+        self._path, self._offset, self._right, self._meter = path, offset, right, meter
+
+    @property
+    def reason(self) -> Failure | None:
+        if self._meter.bytes_done >= SIZE:
+            with self._path.open("r+b") as stream:
+                stream.seek(self._offset)
+                stream.write(self._right)
+        return None
+
+
+def test_the_second_look_says_where_a_stick_answers_differently(models: Path, sync: Syncing) -> None:
+    folder, offset = write_bundle(models / "tiny", FILES), MARK_BYTES + 9
+    overwrite(folder / WEIGHTS, offset)
+    tools = sync.fresh_tools()
+    tools.stop = Flicker(folder / WEIGHTS, offset, FILES[WEIGHTS][offset : offset + 7], tools.meter)
+    with_tools(sync, tools)
+    with pytest.raises(SeedRefused) as refused:
+        sync("tiny")
+    expected = f"a second read gives the right bytes between bytes {MARK_BYTES:,} and {2 * MARK_BYTES:,}, so the stick"
+    assert expected in refused.value.sentence
+
+
+def test_what_came_into_a_folder_after_it_was_opened_is_seen_on_every_file_system(elsewhere: Path) -> None:
+    with opened(str(elsewhere), FOLDER) as descriptor:
+        before = names_in(descriptor)
+        (elsewhere / "new").mkdir()
+        assert set(names_in(descriptor)) - set(before) == {"new"}
