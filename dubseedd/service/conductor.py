@@ -166,16 +166,13 @@ class Conductor:
     async def scan(self) -> None:
         """Look again for seeds and at the store, as at start."""
         await self._look_around()
-        idle = [seed for seed in self.seeds.all.values() if seed.looked_at.is_set() and not self.jobs.unfinished(seed)]
+        at_rest = (SeedState.DONE, SeedState.FAILED)
+        idle = [seed for seed in self.seeds.all.values() if seed.looked_at.is_set() and seed.state in at_rest]
         for seed in idle:
             seed.looked_at.clear()
-            self._again(seed)
-        self.seeds.serve(idle)
-
-    @staticmethod
-    def _again(seed: Seed) -> None:
-        if seed.state is not SeedState.MOUNTING:
             seed.enter(SeedState.MOUNTING)
+            self.board.changed(seed)
+        self.seeds.serve(idle)
 
     async def sync(
         self,

@@ -1,0 +1,70 @@
+"""The conductor between its neighbours: what happens when they act while it waits."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dubseedd.core.config import Config, SeedConfig, StoreConfig, SyncConfig
+from dubseedd.core.lifecycle import SeedState
+from dubseedd.names import EventName
+from dubseedd.service.conductor import Conductor
+from dubseedd.service.seed import Seed
+from tests.support.bundles import contents, model_files, published
+from tests.support.world import LABEL, World, conducted, made
+
+FILES = model_files()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    with made(tmp_path) as world:
+        yield world
+
+
+def config_of(world: World, **sync: object) -> Config:
+    return Config(
+        seed=SeedConfig(label=LABEL),
+        store=StoreConfig(str(world.folder / "store"), 0),
+        sync=replace(SyncConfig(), **sync),
+    )
+
+
+def is_served(seed: Seed) -> bool:
+    """Has it been looked at, is all done, and has everybody let go of it?"""
+    return seed.state in (SeedState.DONE, SeedState.FAILED) and not seed.readers and not seed.mounting.locked()
+
+
+async def served(world: World, conductor: Conductor) -> Seed:
+    """The one stick, once it is served."""
+    await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
+    (seed,) = conductor.seeds.all.values()
+    return seed
+
+
+async def test_a_stick_is_served(world: World) -> None:
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        await served(world, conductor)
+        assert contents(world.folder / "store/tiny") == published(FILES)
+        await world.until(lambda: world.told(EventName.SAFE_TO_REMOVE))
+
+
+async def test_a_scan_in_the_middle_of_a_look_leaves_it_alone(world: World) -> None:
+    """Sticks that came together are done with together: until then one that was looked at already is no idle one."""
+    sticks = [world.stick({name: FILES}, uuid=name) for name in ("one", "two")]
+    looked_at, held = world.hold("find"), world.hold("find", of=sticks[1])
+    for stick in sticks:
+        world.plug(stick)
+    async with conducted(world) as conductor:
+        looked_at.set()
+        first = conductor.seeds.all[sticks[0].number]
+        await first.looked_at.wait()
+        await conductor.scan()
+        held.set()
+        await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
+        assert first.looked_at.is_set()
