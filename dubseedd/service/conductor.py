@@ -25,7 +25,7 @@ from dubseedd.errors import NO_ERROR, CallRefused, Cancelled, Stopping
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Board
 from dubseedd.service.job import Job
-from dubseedd.service.jobs import Jobs
+from dubseedd.service.jobs import Jobs, ends_of
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.ports import Clock, Devices, Disks, Recorder
 from dubseedd.service.seed import Seed
@@ -242,7 +242,7 @@ class Conductor:
         jobs = self.jobs.unfinished(seed)
         for job in jobs:
             job.halt.ask(Cancelled())
-        await asyncio.gather(*(job.task for job in jobs if job.task), return_exceptions=True)
+        await ends_of(jobs)
         await self._mounting.unmount(seed)
         if seed.others_mounts:
             raise CallRefused(

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dubseedd.core.config import Config
 from dubseedd.core.lifecycle import JOB_WAYS, JobKind, JobState
@@ -117,7 +117,7 @@ class Jobs:
         self._stopping = True
         for job in self.all.values():
             job.halt.ask(reason)
-        await asyncio.gather(*(job.task for job in self.all.values() if job.task), return_exceptions=True)
+        await ends_of(self.all.values())
         if self._looking:
             self._looking.cancel()
 
@@ -191,3 +191,9 @@ class Jobs:
         ended = [job for job in self.all.values() if job.ended]
         for job in ended[: max(0, len(ended) - REMEMBER_MOST)]:
             self._forget(job, job.task)
+
+
+async def ends_of(jobs: Iterable[Job]) -> None:
+    """Wait until jobs have come to an end; that somebody gives up waiting is nothing to them."""
+    if tasks := [job.task for job in jobs if job.task]:
+        await asyncio.wait(tasks)

@@ -1,5 +1,6 @@
 """The conductor between its neighbours: what happens when they act while it waits."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -68,3 +69,18 @@ async def test_a_scan_in_the_middle_of_a_look_leaves_it_alone(world: World) -> N
         held.set()
         await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
         assert first.looked_at.is_set()
+
+
+async def test_an_eject_whose_caller_goes_away_leaves_no_job_half_ended(world: World) -> None:
+    """A lost bus cancels the calls that came from it."""
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        mounted = world.hold("mount")
+        (job,) = await conductor.sync("", "tiny")
+        await world.until(lambda: world.asked[-1] == "mount")
+        ejected = asyncio.ensure_future(conductor.eject(seed))
+        await world.until(lambda: job.halt.reason)
+        ejected.cancel()
+        mounted.set()
+        await world.until(lambda: job.ended)

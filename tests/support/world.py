@@ -23,7 +23,7 @@ from tests.support.bundles import write_bundle
 from tools.machine import run
 
 LABEL = "WORLD"
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 10.0
 OPTIONS = "ro,nosuid,nodev,noexec"
 
 
