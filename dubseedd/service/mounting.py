@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from dubseedd.core.config import AfterSync, Config
 from dubseedd.engine.mounts import MountRecord, open_seed
@@ -18,7 +19,9 @@ from dubseedd.names import EventName
 from dubseedd.service.board import Board
 from dubseedd.service.ports import Disks
 from dubseedd.service.seed import Seed
-from dubseedd.service.worker import in_thread
+from dubseedd.service.worker import in_thread, look_at
+
+T = TypeVar("T")
 
 ALWAYS = ("ro", "nosuid", "nodev", "noexec", "nosymfollow")
 log = logging.getLogger(__name__)
@@ -40,7 +43,7 @@ class Mounting:
         self._disks = disks
         self._record = record
         self._board = board
-        self._errands: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
     async def lease(self, seed: Seed, config: Config) -> AsyncIterator[int]:
@@ -48,8 +51,7 @@ class Mounting:
         seed.readers += 1
         seed.was_busy = True
         try:
-            async with seed.mounting:
-                root = os.dup(await self._root(seed))
+            root = os.dup(await asyncio.shield(self._errand(self._mounted(seed))))
             try:
                 yield root
             finally:
@@ -58,11 +60,17 @@ class Mounting:
             seed.readers -= 1
             self._errand(self._let_go(seed, config))
 
-    def _errand(self, work: Coroutine[None, None, None]) -> None:
-        """Unmounting may take its time; whoever gave the lease back does not wait for it."""
+    def _errand(self, work: Coroutine[None, None, T]) -> "asyncio.Task[T]":
+        """Mounting and unmounting may take their time: who takes a lease may leave, who gives it back does not wait."""
         task = asyncio.get_running_loop().create_task(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+        task.add_done_callback(look_at)
+        return task
+
+    async def _mounted(self, seed: Seed) -> int:
+        async with seed.mounting:
+            return await self._root(seed)
 
     async def stop(self) -> None:
         """Give unmounting a moment; what is still mounted then is recorded, and the next start takes it over."""

@@ -89,12 +89,12 @@ class Halt:
             if not future.done():
                 future.add_done_callback(lambda _: left_behind())
         if not future.done():
-            future.add_done_callback(_look_at)
+            future.add_done_callback(look_at)
             self.flag.check()
         return future.result()
 
 
-def _look_at(future: "asyncio.Future[T]") -> None:
+def look_at(future: "asyncio.Future[T]") -> None:
     """Take note of an error that came too late to matter, so that asyncio does not report it as forgotten."""
     if not future.cancelled():
         future.exception()

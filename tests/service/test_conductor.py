@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dubseedd.core.config import Config, SeedConfig, StoreConfig, SyncConfig
-from dubseedd.core.lifecycle import SeedState
+from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.names import EventName
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.seed import Seed
@@ -84,3 +84,19 @@ async def test_an_eject_whose_caller_goes_away_leaves_no_job_half_ended(world: W
         ejected.cancel()
         mounted.set()
         await world.until(lambda: job.ended)
+
+
+@pytest.mark.parametrize("member", ["find", "mount"])
+async def test_a_job_is_cancelled_while_its_stick_is_being_mounted(world: World, member: str) -> None:
+    """UDisks2 may take its time; what it mounts after all is unmounted again."""
+    async with conducted(world) as conductor:
+        stick = world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        answered = world.hold(member)
+        (job,) = await conductor.sync("", "tiny")
+        await world.until(lambda: world.asked[-1] == member)
+        conductor.cancel(job)
+        await world.until(lambda: job.state is JobState.CANCELLED)
+        answered.set()
+        await world.until(lambda: world.asked[-1] == "unmount" and seed.safe_to_remove)
+        assert not world.points[stick.number]
