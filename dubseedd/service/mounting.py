@@ -108,7 +108,11 @@ class Mounting:
             ours = self._record.made(seed.device)
         else:
             self._record.note(seed.device)
-            point, ours = await self._disks.mount(seed.device, mount_options(seed.device.filesystem))
+            try:
+                point, ours = await self._disks.mount(seed.device, mount_options(seed.device.filesystem))
+            except StoreTrouble:
+                await self._forget_unless_mounted(seed)
+                raise
             if not ours:
                 self._record.forget(seed.device)
             if point not in seed.mount_points:
@@ -124,6 +128,11 @@ class Mounting:
         self._board.tell(EventName.SEED_MOUNTED, f"{seed.called} is mounted at {point}{whose}{remarks}", seed.fields)
         self._board.changed(seed)
         return root
+
+    async def _forget_unless_mounted(self, seed: Seed) -> None:
+        """After a mount that failed: where UDisks2 does not answer, it may still come, and then it is ours."""
+        if not (await self._disks.find(seed.device)).mount_points:
+            self._record.forget(seed.device)
 
     async def _unmount(self, seed: Seed) -> None:
         """Unmount our own mount; while it is busy, try again for half a minute, then say whom to ask."""
@@ -163,8 +172,9 @@ class Mounting:
         if seed.mounting.locked():
             self._board.changed(seed)
             return
-        if seed.our_mount not in points:
+        if seed.our_mount and seed.our_mount not in points:
             seed.our_mount = ""
+            self._record.forget(seed.device)
         self.announce(seed)
 
     def announce(self, seed: Seed) -> None:

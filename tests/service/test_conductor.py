@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.core.config import Config, SeedConfig, StoreConfig, SyncConfig
+from dubseedd.core.config import AfterSync, Config, SeedConfig, StoreConfig, SyncConfig
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.names import EventName
 from dubseedd.service.conductor import Conductor
@@ -100,3 +100,30 @@ async def test_a_job_is_cancelled_while_its_stick_is_being_mounted(world: World,
         answered.set()
         await world.until(lambda: world.asked[-1] == "unmount" and seed.safe_to_remove)
         assert not world.points[stick.number]
+
+
+class TestWhoseMountItIs:
+    async def test_a_mount_that_was_refused_to_us_and_made_by_hand_is_not_ours(self, world: World) -> None:
+        async with conducted(world) as conductor:
+            world.refuse("mount")
+            stick = world.plug(world.stick({"tiny": FILES}))
+            seed = await served(world, conductor)
+            assert seed.state is SeedState.FAILED
+            point = world.mounted_by_hand(stick)
+            await conductor.scan()
+            await served(world, conductor)
+            assert seed.state is SeedState.DONE
+            assert world.points[stick.number] == (point,)
+
+    async def test_a_mount_of_ours_that_somebody_has_undone_is_ours_no_more(self, world: World) -> None:
+        async with conducted(world, config_of(world, after=AfterSync.KEEP)) as conductor:
+            stick = world.plug(world.stick({"tiny": FILES}))
+            seed = await served(world, conductor)
+            assert seed.our_mount
+            world.unmounted_by_hand(stick)
+            point = world.mounted_by_hand(stick)
+            await world.until(lambda: seed.others_mounts == (point,))
+            await conductor.scan()
+            await served(world, conductor)
+            assert seed.state is SeedState.DONE
+            assert world.points[stick.number] == (point,)
