@@ -76,8 +76,10 @@ class Seed:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             gone.cancel()
-        if not work.done():
-            work.cancel()
+            left_behind = not work.done()
+            if left_behind:
+                work.cancel()
+        if left_behind:
             raise SeedGone
         return work.result()
 

@@ -127,3 +127,14 @@ class TestWhoseMountItIs:
             await served(world, conductor)
             assert seed.state is SeedState.DONE
             assert world.points[stick.number] == (point,)
+
+
+async def test_a_stick_pulled_while_it_is_mounted_holds_up_no_other(world: World) -> None:
+    sticks = [world.stick({name: FILES}, uuid=name) for name in ("one", "two")]
+    plugged = [world.plug(stick) for stick in sticks]
+    world.hold("find", of=sticks[1])
+    async with conducted(world) as conductor:
+        await world.until(lambda: len(world.asked) > 1)
+        world.pull(plugged[1])
+        await served(world, conductor)
+        assert contents(world.folder / "store/one") == published(FILES)
