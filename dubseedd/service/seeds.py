@@ -271,6 +271,7 @@ class Seeds:
     async def _give_up(self, seed: Seed, failure: Failure) -> None:
         if isinstance(failure, Interrupted) or await was_pulled(seed, failure, self._present):
             return
+        seed.offers, seed.verdicts = {}, {}
         seed.enter(SeedState.FAILED, failure)
         fields = {**seed.fields, Field.ERROR: failure.error.full}
         self._board.tell(EventName.SEED_REFUSED, f"{seed.called} is refused: {failure.sentence}", fields)

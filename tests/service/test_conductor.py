@@ -138,3 +138,14 @@ async def test_a_stick_pulled_while_it_is_mounted_holds_up_no_other(world: World
         world.pull(plugged[1])
         await served(world, conductor)
         assert contents(world.folder / "store/one") == published(FILES)
+
+
+async def test_a_seed_that_cannot_be_looked_at_anew_has_failed(world: World) -> None:
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        world.refuse("mount")
+        await conductor.scan()
+        await served(world, conductor)
+        assert (seed.state, seed.error[1]) == (SeedState.FAILED, "the world refuses to mount")
+        assert not seed.offers
