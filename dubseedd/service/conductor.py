@@ -155,7 +155,7 @@ class Conductor:
 
     async def _follow_up(self, job: Job) -> None:
         for seed in list(self.seeds.all.values()):
-            if job.bundle in seed.offers and job.state is JobState.DONE:
+            if job.bundle in seed.offers:
                 await self.seeds.judge(seed)
             if job.state is not JobState.QUEUED:
                 self.jobs.resume(seed)

@@ -149,3 +149,13 @@ async def test_a_seed_that_cannot_be_looked_at_anew_has_failed(world: World) -> 
         await served(world, conductor)
         assert (seed.state, seed.error[1]) == (SeedState.FAILED, "the world refuses to mount")
         assert not seed.offers
+
+
+async def test_damage_that_is_found_changes_the_verdict_on_what_is_plugged_in(world: World) -> None:
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        await world.until(lambda: seed.verdicts["tiny"] == "current")
+        (world.folder / "store/tiny/config.json").write_bytes(b"{}")
+        conductor.verify("tiny")
+        await world.until(lambda: seed.verdicts["tiny"] == "update")
