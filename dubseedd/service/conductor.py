@@ -21,7 +21,7 @@ from dubseedd.engine.publishing import settle
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import Wish
 from dubseedd.engine.trouble import writing_store
-from dubseedd.errors import NO_ERROR, CallRefused, Cancelled, Stopping
+from dubseedd.errors import NO_ERROR, CallRefused, Cancelled, Failure, Stopping
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Board
 from dubseedd.service.job import Job
@@ -156,7 +156,10 @@ class Conductor:
     async def _follow_up(self, job: Job) -> None:
         for seed in list(self.seeds.all.values()):
             if job.bundle in seed.offers:
-                await self.seeds.judge(seed)
+                try:
+                    await self.seeds.judge(seed)
+                except Failure as failure:
+                    log.error("%s", failure.sentence)  # noqa: TRY400 - the sentence says it all
             if job.state is not JobState.QUEUED:
                 self.jobs.resume(seed)
             self.seeds.settle(seed)

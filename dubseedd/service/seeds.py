@@ -18,6 +18,7 @@ from dubseedd.core.lifecycle import SeedState
 from dubseedd.engine.scanning import Offer
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import Wish
+from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import Failure, Interrupted, SeedGone, SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName, EventName, Field
 from dubseedd.service.board import Board
@@ -228,7 +229,8 @@ class Seeds:
                     found[offer.name] = (verdict.value, unasked)
             return found
 
-        judged = await in_thread(verdicts)
+        with writing_store(self._store.path):
+            judged = await in_thread(verdicts)
         seed.verdicts = {name: verdict for name, (verdict, _) in judged.items()}
         seed.unasked = {name for name, (_, unasked) in judged.items() if unasked}
         self._board.changed(seed)

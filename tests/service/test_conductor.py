@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.core.config import AfterSync, Config, SeedConfig, StoreConfig, SyncConfig
+from dubseedd.core.config import AfterSync, Automatic, Config, SeedConfig, StoreConfig, SyncConfig
 from dubseedd.core.lifecycle import JobState, SeedState
-from dubseedd.names import EventName
+from dubseedd.names import ErrorName, EventName
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.seed import Seed
 from tests.support.bundles import contents, model_files, published
@@ -159,3 +159,16 @@ async def test_damage_that_is_found_changes_the_verdict_on_what_is_plugged_in(wo
         (world.folder / "store/tiny/config.json").write_bytes(b"{}")
         conductor.verify("tiny")
         await world.until(lambda: seed.verdicts["tiny"] == "update")
+
+
+async def test_a_store_that_cannot_be_read_leaves_no_seed_at_work(world: World) -> None:
+    """A loop of links stands for a disk that fails."""
+    async with conducted(world, config_of(world, automatic=Automatic.OFF)) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        receipt = world.folder / "store/.dubseed/receipts/tiny.json"
+        receipt.symlink_to(receipt)
+        await conductor.sync("", "tiny")
+        assert seed.state is SeedState.WORKING
+        await served(world, conductor)
+        assert (seed.state, seed.error[0]) == (SeedState.FAILED, ErrorName.WRITE_FAILED.full)
