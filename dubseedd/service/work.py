@@ -1,7 +1,8 @@
 """Work: one job, from its turn to its result.
 
-One job at a time reads a seed, one at a time works on a name, one at a time publishes. A job holds a lease on its seed
-from the moment it is queued until everything is in staging: then the stick is free, whatever publication waits for.
+One job at a time reads a seed, one at a time works on a name, one at a time publishes, and one at a time verifies. A
+job holds a lease on its seed from the moment it is queued until everything is in staging: then the stick is free,
+whatever publication waits for.
 """
 
 import asyncio
@@ -53,6 +54,7 @@ class Work:
         self._seed_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._name_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._publishing = asyncio.Lock()
+        self._verifying = asyncio.Lock()
 
     async def do(self, job: Job) -> None:
         """Do a job; returning is success, a Failure says what came in between."""
@@ -135,14 +137,14 @@ class Work:
 
     async def _verify(self, job: Job) -> None:
         store, name = self._shelf.store, job.bundle
-        async with self._turn(job, self._name_turns[name]):
+        async with self._turn(job, self._verifying), self._turn(job, self._name_turns[name]):
             receipt = await in_thread(lambda: store.receipt(name))
             if receipt is None:
                 raise CallRefused(ErrorName.NOT_FOUND, f"{name} is not installed; dubseedctl list shows what is")
             self._begin(job)
             now, meter, flag = self._board.clock(), job.meter, job.halt.flag
             fresh = await job.halt.run(lambda: verify(store, receipt, meter, flag, now=now), left_behind=lambda: None)
-        await self._shelf.refresh_one(name)
+            await self._shelf.refresh_one(name)
         if fresh.damage[0]:
             self._board.tell(EventName.BUNDLE_DAMAGED, fresh.damage[1], {**job.fields, Field.ERROR: fresh.damage[0]})
             raise StoreTrouble(ErrorName(fresh.damage[0].rpartition(".")[2]), fresh.damage[1])

@@ -11,7 +11,9 @@ import pytest
 from dubseedd.core.config import AfterSync, Automatic, Config, SeedConfig, StoreConfig, SyncConfig
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.names import ErrorName, EventName
+from dubseedd.service.board import Listener
 from dubseedd.service.conductor import Conductor
+from dubseedd.service.jobs import Jobs
 from dubseedd.service.seed import Seed
 from tests.support.bundles import contents, model_files, published
 from tests.support.world import LABEL, World, conducted, made
@@ -172,3 +174,26 @@ async def test_a_store_that_cannot_be_read_leaves_no_seed_at_work(world: World) 
         assert seed.state is SeedState.WORKING
         await served(world, conductor)
         assert (seed.state, seed.error[0]) == (SeedState.FAILED, ErrorName.WRITE_FAILED.full)
+
+
+class Most(Listener):
+    """How many jobs verified at once."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+        self.most = 0
+
+    def overall(self) -> None:
+        self.most = max(self.most, sum(job.state is JobState.VERIFYING for job in self._jobs.all.values()))
+
+
+async def test_bundles_are_verified_one_after_the_other(world: World) -> None:
+    """Each takes its buffers, and the disk has one head, or as good as one."""
+    async with conducted(world) as conductor:
+        world.plug(world.stick({name: model_files(seed=name.encode()) for name in ("one", "two", "three")}))
+        await served(world, conductor)
+        seen = Most(conductor.jobs)
+        conductor.board.listeners.append(seen)
+        jobs = conductor.verify("")
+        await world.until(lambda: all(job.state is JobState.DONE for job in jobs))
+        assert (len(jobs), seen.most) == (3, 1)
