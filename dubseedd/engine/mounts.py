@@ -97,7 +97,9 @@ class MountRecord:
         self._write()
 
     def forget(self, device: BlockDevice) -> None:
-        if self._mounts.pop(_key(device), None):
+        """Forget the mount of this very plug; that of a later one on the same number stays."""
+        if self.made(device):
+            del self._mounts[_key(device)]
             self._write()
 
     def _write(self) -> None:

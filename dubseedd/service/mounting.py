@@ -58,7 +58,11 @@ class Mounting:
                 os.close(root)
         finally:
             seed.readers -= 1
-            self._errand(self._let_go(seed, config))
+            self.let_go(seed, config)
+
+    def let_go(self, seed: Seed, config: Config) -> None:
+        """Unmount a seed that nobody reads, if that is to be."""
+        self._errand(self._let_go(seed, config))
 
     def _errand(self, work: Coroutine[None, None, T]) -> "asyncio.Task[T]":
         """Mounting and unmounting may take their time: who takes a lease may leave, who gives it back does not wait."""
@@ -138,6 +142,8 @@ class Mounting:
         """Unmount our own mount; while it is busy, try again for half a minute, then say whom to ask."""
         point = seed.our_mount
         for delay in (*BUSY_RETRIES_SECONDS, None):
+            if not self._record.made(seed.device):
+                break  # it was pulled, and on its number is another plug by now, with a mount of its own
             try:
                 await self._disks.unmount(seed.device)
                 break

@@ -110,6 +110,7 @@ class Seeds:
         seed.looked_at.set()
         seed.enter(SeedState.GONE)
         self._jobs.seed_gone(seed)
+        self._mounting.let_go(seed, self._config())
         self._board.tell(EventName.SEED_REMOVED, f"{seed.called} is gone", seed.fields)
         self._board.changed(seed)
         self._board.gone(seed)

@@ -10,6 +10,7 @@ import pytest
 
 from dubseedd.core.config import AfterSync, Automatic, Config, SeedConfig, StoreConfig, SyncConfig
 from dubseedd.core.lifecycle import JobState, SeedState
+from dubseedd.engine.mounts import MountRecord
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Listener
 from dubseedd.service.conductor import Conductor
@@ -129,6 +130,33 @@ class TestWhoseMountItIs:
             await served(world, conductor)
             assert seed.state is SeedState.DONE
             assert world.points[stick.number] == (point,)
+
+    async def test_what_is_kept_mounted_is_unmounted_when_it_is_a_seed_no_more(self, world: World) -> None:
+        async with conducted(world, config_of(world, after=AfterSync.KEEP)) as conductor:
+            stick = world.plug(world.stick({"tiny": FILES}))
+            seed = await served(world, conductor)
+            assert seed.our_mount
+            conductor.reconfigure(replace(conductor.config, seed=SeedConfig(label="OTHER")))
+            await world.until(lambda: not world.points[stick.number])
+
+    async def test_a_late_unmount_leaves_the_next_plug_of_the_same_stick_alone(self, world: World) -> None:
+        """The number, the label and the UUID are the same; the plug is not."""
+        async with conducted(world) as conductor:
+            stick = world.plug(world.stick({"tiny": FILES}))
+            world.refuse("unmount")
+            await world.until(lambda: "unmount" in world.asked)
+            (left,) = conductor.seeds.all.values()
+            mounted = world.hold("mount")
+            world.pull(stick)
+            again = world.plug(stick)
+            await world.until(lambda: world.asked[-1] == "mount")
+            asked = len(world.asked)
+            await world.until(lambda: not left.mounting.locked())
+            assert world.asked[asked:] == []
+            assert MountRecord(str(world.folder / "run")).made(again)
+            world.allow("unmount")
+            mounted.set()
+            await served(world, conductor)
 
 
 async def test_a_stick_pulled_while_it_is_mounted_holds_up_no_other(world: World) -> None:

@@ -81,6 +81,8 @@ class World(Listener):
 
     def pull(self, device: BlockDevice) -> None:
         del self.plugged[device.number]
+        for point in self.points.pop(device.number, ()):
+            run("umount", "--lazy", point)
         self._on_event(BlockEvent("remove", device))
 
     def mounted_by_hand(self, device: BlockDevice) -> str:
