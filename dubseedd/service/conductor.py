@@ -111,7 +111,7 @@ class Conductor:
             undo()
         await self.jobs.stop(Stopping())
         await self.seeds.stop()
-        await self._mounting.stop()
+        await self._mounting.stop(self.seeds.all.values())
         self.board.tell(EventName.STOPPED, "dubseedd has stopped")
 
     def reconfigure(self, config: Config) -> None:

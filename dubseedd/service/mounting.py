@@ -8,7 +8,7 @@ else has mounted is used where it is and left as it is. The undo is registered b
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -76,8 +76,11 @@ class Mounting:
         async with seed.mounting:
             return await self._root(seed)
 
-    async def stop(self) -> None:
-        """Give unmounting a moment; what is still mounted then is recorded, and the next start takes it over."""
+    async def stop(self, seeds: Iterable[Seed]) -> None:
+        """Unmount what is kept mounted, too, and give unmounting a moment; what is still mounted then is recorded, and
+        the next start takes it over."""
+        for seed in seeds:
+            self._errand(self.unmount(seed))
         if self._errands:
             await asyncio.wait(set(self._errands), timeout=STOP_SECONDS)
 

@@ -139,6 +139,12 @@ class TestWhoseMountItIs:
             conductor.reconfigure(replace(conductor.config, seed=SeedConfig(label="OTHER")))
             await world.until(lambda: not world.points[stick.number])
 
+    async def test_what_is_kept_mounted_is_unmounted_at_the_stop(self, world: World) -> None:
+        async with conducted(world, config_of(world, after=AfterSync.KEEP)) as conductor:
+            stick = world.plug(world.stick({"tiny": FILES}))
+            assert (await served(world, conductor)).our_mount
+        assert not world.points[stick.number]
+
     async def test_a_late_unmount_leaves_the_next_plug_of_the_same_stick_alone(self, world: World) -> None:
         """The number, the label and the UUID are the same; the plug is not."""
         async with conducted(world) as conductor:
