@@ -91,7 +91,7 @@ class Calls:
         return await self._start_sync(call.sender, seed, bundle, options)
 
     async def _sync_seed(self, call: Call) -> list[Any]:
-        return await self._start_sync(call.sender, self._seed(call.path).id, "", call.args[0])
+        return await self._start_sync(call.sender, self._seed(call.path).device.node, "", call.args[0])
 
     async def _start_sync(self, sender: str, seed: str, bundle: str, raw: Mapping[str, Any]) -> list[Any]:
         options = parse_options(raw, SYNC_OPTIONS)

@@ -56,3 +56,13 @@ async def test_a_seed_that_leaves_while_the_caller_is_authorised_is_not_found(
         with pytest.raises(CallFailed) as refused:
             await calls(faces.seed_path(seed), SEED_INTERFACE, member, CALLER, [{}])
         assert refused.value.name == ErrorName.NOT_FOUND.full
+
+
+async def test_the_sync_of_one_seed_is_none_of_its_clone(world: World, config: Config) -> None:
+    async with conducted(world, config) as conductor:
+        calls = Calls(conductor, Anybody())
+        for _ in range(2):
+            world.plug(world.stick({"tiny": FILES}, uuid="same"))
+        for seed in conductor.seeds.all.values():
+            (jobs,) = await calls(faces.seed_path(seed), SEED_INTERFACE, "Sync", CALLER, [{}])
+            assert [job.seed for job in conductor.jobs.all.values() if faces.job_path(job) in jobs] == [seed]
