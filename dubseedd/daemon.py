@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from dubseedd import __version__
 from dubseedd.adapters.authority import RootOnly
@@ -121,29 +121,29 @@ class Daemon:
         connection = await Connection.open()
         self._link.set(connection)
         self._tree.attach(connection)
-        await self._disks.attach(connection)
-        await connection.request_name(BUS_NAME)
+        try:
+            await self._disks.attach(connection)
+            await connection.request_name(BUS_NAME)
+        except BaseException:
+            await self._drop(connection)
+            raise
         return connection
 
     async def _disconnect(self) -> None:
-        try:
-            connection = self._link()
-        except BusGone:
-            return
-        self._drop()
-        await connection.close()
+        with suppress(BusGone):
+            await self._drop(self._link())
 
-    def _drop(self) -> None:
+    async def _drop(self, connection: Connection) -> None:
         self._link.set(None)
         self._tree.detach()
         self._disks.detach()
+        await connection.close()
 
     async def _stay_connected(self, connection: Connection) -> None:
         """Reconnect whenever the bus goes away; the jobs know nothing of it."""
         while True:
             await connection.lost()
-            self._drop()
-            await connection.close()
+            await self._drop(connection)
             log.warning("the connection to the system bus is lost; the jobs go on while it is opened again")
             attempts = 0
             while True:
