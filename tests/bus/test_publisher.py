@@ -10,8 +10,10 @@ import pytest
 from dubseedd.bus import faces
 from dubseedd.bus.publisher import Publisher
 from dubseedd.bus.tree import ObjectTree
-from dubseedd.core.lifecycle import JobState, SeedState
+from dubseedd.core.lifecycle import JobKind, JobState, SeedState
+from dubseedd.engine.syncing import Wish
 from dubseedd.service.conductor import Conductor
+from dubseedd.service.job import Job
 from tests.support.bundles import model_files
 from tests.support.world import World, conducted, made
 
@@ -72,3 +74,15 @@ async def test_a_job_that_is_forgotten_is_no_job_of_its_seed_any_more(world: Wor
         assert shown.of(faces.seed_path(seed))["Jobs"] == [faces.job_path(job)]
         conductor.jobs._forget(job, job.task)
         assert shown.of(faces.seed_path(seed))["Jobs"] == []
+
+
+async def test_work_that_is_counted_anew_has_no_rate_below_zero(world: World) -> None:
+    """An older revision is verified and adopted, then it is updated: two counts, one job."""
+    async with conducted(world) as conductor:
+        shown = Shown(conductor)
+        job = Job(1, JobKind.SYNC, Wish("tiny"), state=JobState.VERIFYING)
+        for now, done in ((1.0, 1000), (1.2, 2000), (1.4, 0)):
+            job.meter.work_total, job.meter.work_done = 5000, done
+            job.look(now, 0)
+            conductor.board.changed(job)
+        assert shown.of(faces.job_path(job))["Rate"] == 0
