@@ -142,11 +142,13 @@ class Jobs:
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        while running := [job for job in self.all.values() if job.state.at_work]:
-            for job in running:
+        while working := [job for job in self.all.values() if job.state.at_work]:
+            for job in working:
+                if job.state is JobState.QUEUED:
+                    continue  # nothing of it changes, and a stick may bring hundreds
                 self._look_at(job)
                 self._board.changed(job)
-                if job.state is not JobState.QUEUED and job.milestones.reached(job.percent / 100, loop.time()):
+                if job.milestones.reached(job.percent / 100, loop.time()):
                     message = f"{job.sentence}, {job.percent} %, {job.pace.rate / 1e6:,.0f} MB/s"
                     self._board.tell(EventName.JOB_PROGRESS, message, job.counters)
             await asyncio.sleep(LOOK_SECONDS)

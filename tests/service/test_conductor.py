@@ -12,8 +12,9 @@ from dubseedd.core.config import AfterSync, Automatic, Config, SeedConfig, Store
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.names import ErrorName, EventName
-from dubseedd.service.board import Listener
+from dubseedd.service.board import Listener, Thing
 from dubseedd.service.conductor import Conductor
+from dubseedd.service.job import Job
 from dubseedd.service.jobs import Jobs
 from dubseedd.service.seed import Seed
 from tests.support.bundles import contents, model_files, published
@@ -231,3 +232,24 @@ async def test_bundles_are_verified_one_after_the_other(world: World) -> None:
         jobs = conductor.verify("")
         await world.until(lambda: all(job.state is JobState.DONE for job in jobs))
         assert (len(jobs), seen.most) == (3, 1)
+
+
+class Queued(Listener):
+    """The jobs that were told of while they were queued."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def changed(self, thing: Thing) -> None:
+        if isinstance(thing, Job) and thing.state is JobState.QUEUED:
+            self.told.append(thing.id)
+
+
+async def test_a_job_that_is_queued_is_told_of_once(world: World) -> None:
+    """A stick may bring hundreds: to tell of each of them five times a second would leave no time for anything else."""
+    async with conducted(world) as conductor:
+        seen = Queued()
+        conductor.board.listeners.append(seen)
+        world.plug(world.stick({name: model_files(seed=name.encode()) for name in ("one", "two", "three")}))
+        await served(world, conductor)
+        assert seen.told == [1, 2, 3]
