@@ -163,6 +163,7 @@ class Jobs:
         if failure is not None:
             job.failure, job.error = failure, failure.pair
         job.enter(state)
+        job.ended_at = self._board.clock()
         self._look_at(job)
         self.last_ended = job
         self._tell_end(job, failure)
@@ -190,7 +191,7 @@ class Jobs:
             self._board.gone(job)
 
     def _forget_oldest(self) -> None:
-        ended = [job for job in self.all.values() if job.ended]
+        ended = sorted((job for job in self.all.values() if job.ended), key=lambda job: job.ended_at)
         for job in ended[: max(0, len(ended) - REMEMBER_MOST)]:
             self._forget(job, job.task)
 

@@ -15,7 +15,7 @@ from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Listener, Thing
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
-from dubseedd.service.jobs import Jobs
+from dubseedd.service.jobs import REMEMBER_MOST, Jobs
 from dubseedd.service.seed import Seed
 from tests.support.bundles import contents, model_files, published
 from tests.support.world import LABEL, World, conducted, made
@@ -253,3 +253,20 @@ async def test_a_job_that_is_queued_is_told_of_once(world: World) -> None:
         world.plug(world.stick({name: model_files(seed=name.encode()) for name in ("one", "two", "three")}))
         await served(world, conductor)
         assert seen.told == [1, 2, 3]
+
+
+async def test_of_ended_jobs_the_one_that_ended_first_is_forgotten_first(world: World) -> None:
+    """Not the one that was begun first: that may have taken an hour and have ended just now."""
+    async with conducted(world, config_of(world, automatic=Automatic.OFF)) as conductor:
+        slow = world.plug(world.stick({"tiny": FILES}, uuid="slow"))
+        world.plug(world.stick({"tiny": FILES}, uuid="quick"))
+        await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
+        mounted = world.hold("find", of=slow)
+        (long,) = await conductor.sync("slow", "")
+        for _ in range(REMEMBER_MOST):
+            (job,) = await conductor.sync("quick", "", dry_run=True)
+            await world.until(lambda job=job: job.ended)
+        mounted.set()
+        await world.until(lambda: long.ended)
+        assert long.id in conductor.jobs.all
+        assert len(conductor.jobs.all) == REMEMBER_MOST
