@@ -63,6 +63,7 @@ class Conductor:
         self._disks = disks
         self._recorder = recorder
         self._history = History(store.own)
+        self._reading_history = asyncio.Lock()
         self.board = Board(recorder, clock)
         self.shelf = Shelf(store, self.board)
         self._mounting = Mounting(disks, MountRecord(runtime_folder), self.board)
@@ -263,7 +264,8 @@ class Conductor:
             self._recorder.flush()
             return self._history.newest(min(most, HISTORY_MOST))
 
-        return await in_thread(newest)
+        async with self._reading_history:  # anybody may ask, as often as they like, and each answer takes its memory
+            return await in_thread(newest)
 
     # What everybody may know
 

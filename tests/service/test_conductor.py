@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -270,3 +271,13 @@ async def test_of_ended_jobs_the_one_that_ended_first_is_forgotten_first(world: 
         await world.until(lambda: long.ended)
         assert long.id in conductor.jobs.all
         assert len(conductor.jobs.all) == REMEMBER_MOST
+
+
+async def test_the_history_is_read_by_one_thread_however_many_ask(world: World) -> None:
+    async with conducted(world) as conductor:
+        with world.writing:
+            before = threading.active_count()
+            asked = [asyncio.ensure_future(conductor.history(1)) for _ in range(20)]
+            await asyncio.sleep(0)
+            assert threading.active_count() == before + 1
+        await asyncio.gather(*asked)

@@ -6,6 +6,7 @@ Whatever the world is asked for can be held up (`hold`) or refused (`refuse`), s
 import asyncio
 import itertools
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,7 @@ class World(Listener):
     plugged: dict[Number, BlockDevice] = field(default_factory=dict)
     points: dict[Number, tuple[str, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    writing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._sequence = itertools.count(1)
@@ -125,7 +127,8 @@ class World(Listener):
         self._news.set()
 
     def flush(self) -> None:
-        pass
+        with self.writing:
+            pass
 
     # Devices and Disks
 
