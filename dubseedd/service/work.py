@@ -64,6 +64,7 @@ class Work:
     async def _turn(self, job: Job, lock: asyncio.Lock) -> AsyncIterator[None]:
         await job.halt.unless_asked(_acquire(lock))
         try:
+            job.halt.flag.check()  # it may have been asked in the very moment in which the lock was free
             yield
         finally:
             lock.release()

@@ -281,3 +281,26 @@ async def test_the_history_is_read_by_one_thread_however_many_ask(world: World) 
             await asyncio.sleep(0)
             assert threading.active_count() == before + 1
         await asyncio.gather(*asked)
+
+
+async def test_a_cancel_that_comes_before_the_switch_is_heeded(world: World) -> None:
+    """Though the turn to publish is free, and taken in the same moment."""
+    async with conducted(world, config_of(world, automatic=Automatic.OFF)) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        await served(world, conductor)
+        (job,) = await conductor.sync("", "tiny")
+        conductor.board.listeners.append(CancelsWhenReady(conductor))
+        await world.until(lambda: job.ended)
+        assert job.state is JobState.CANCELLED
+        assert not (world.folder / "store/tiny").exists()
+
+
+class CancelsWhenReady(Listener):
+    """Somebody who cancels a job as soon as it waits to be published."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+
+    def changed(self, thing: Thing) -> None:
+        if isinstance(thing, Job) and thing.state is JobState.WAITING:
+            self._conductor.cancel(thing)
