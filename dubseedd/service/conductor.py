@@ -110,8 +110,8 @@ class Conductor:
         """Stop all work; what was verified is kept, what we mounted is unmounted."""
         for undo in reversed(self._undo):
             undo()
-        await self.jobs.stop(Stopping())
         await self.seeds.stop()
+        await self.jobs.stop(Stopping())
         await self._mounting.stop(self.seeds.all.values())
         self.board.tell(EventName.STOPPED, "dubseedd has stopped")
 

@@ -88,6 +88,8 @@ class Jobs:
                 self._start(job)
 
     def _start(self, job: Job) -> Job:
+        if self._stopping:
+            raise CallRefused(ErrorName.BUSY, "dubseedd is being stopped; ask again when it has been started")
         self.all[job.id] = job
         job.enter(JobState.QUEUED)
         job.task = asyncio.get_running_loop().create_task(self._run(job), name=f"job {job.id}")
