@@ -73,6 +73,10 @@ class UDisks:
             self._following.cancel()
             self._following = None
 
+    def mount_points(self, number: Number) -> tuple[str, ...]:
+        """Where a device is mounted, as it was last reported."""
+        return self._mounts.get(number, ())
+
     def watch(self, on_change: OnMounts) -> Callable[[], None]:
         """Report the mount points of every device whose mounts change. Returns the undo."""
         self._watchers.append(on_change)

@@ -93,7 +93,8 @@ class Seeds:
         while name in taken:
             number += 1
             name = f"{base}_{number}"
-        seed = self.all[device.number] = Seed(name, device)
+        seed = Seed(name, device, mount_points=self._disks.mount_points(device.number))
+        self.all[device.number] = seed
         self._board.tell(
             EventName.SEED_ADDED,
             f"{seed.called} is plugged in: {device.filesystem}, {device.size:,} bytes",

@@ -171,8 +171,10 @@ async def test_mounts_of_others_are_reported(disks: UDisks, plug: Plug, tmp_path
     await disks.find(device)
     run("mount", stick.node, str(tmp_path))
     await mounts.until(lambda: mounts.last.get(device.number) == (str(tmp_path),))
+    assert disks.mount_points(device.number) == (str(tmp_path),)
     run("umount", str(tmp_path))
     await mounts.until(lambda: mounts.last.get(device.number) == ())
+    assert disks.mount_points(device.number) == ()
 
 
 async def test_a_mount_made_while_udisksd_was_away_is_reported(

@@ -134,6 +134,17 @@ class TestWhoseMountItIs:
             assert seed.state is SeedState.DONE
             assert world.points[stick.number] == (point,)
 
+    async def test_a_seed_that_is_refused_is_not_safe_while_somebody_has_it_mounted(self, world: World) -> None:
+        stick = world.stick({"tiny": FILES})
+        point = world.mounted_by_hand(stick)
+        config = config_of(world)
+        async with conducted(world, replace(config, seed=replace(config.seed, filesystems=("vfat",)))) as conductor:
+            world.plug(stick)
+            seed = await served(world, conductor)
+            assert seed.state is SeedState.FAILED
+            assert seed.others_mounts == (point,)
+            assert not conductor.safe_to_remove
+
     async def test_what_is_kept_mounted_is_unmounted_when_it_is_a_seed_no_more(self, world: World) -> None:
         async with conducted(world, config_of(world, after=AfterSync.KEEP)) as conductor:
             stick = world.plug(world.stick({"tiny": FILES}))

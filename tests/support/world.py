@@ -145,6 +145,9 @@ class World(Listener):
             self._on_mounts = on_event
         return lambda: None
 
+    def mount_points(self, number: Number) -> tuple[str, ...]:
+        return self.points.get(number, ())
+
     async def find(self, device: BlockDevice) -> Disk:
         await self._ask("find", device)
         return Disk(device.number, self.points.get(device.number, ()), "", "", can_power_off=False)
