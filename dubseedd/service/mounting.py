@@ -8,7 +8,7 @@ else has mounted is used where it is and left as it is. The undo is registered b
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread, look_at
 
 T = TypeVar("T")
+Wait = Callable[["asyncio.Future[int]"], Awaitable[int]]
 
 ALWAYS = ("ro", "nosuid", "nodev", "noexec", "nosymfollow")
 log = logging.getLogger(__name__)
@@ -46,12 +47,15 @@ class Mounting:
         self._errands: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
-    async def lease(self, seed: Seed, config: Config) -> AsyncIterator[int]:
-        """The descriptor of the seed's root, for the length of a block."""
+    async def lease(self, seed: Seed, config: Config, until: Wait) -> AsyncIterator[int]:
+        """The descriptor of the seed's root, for the length of a block; `until` waits for it, and may give up.
+
+        The lease counts from the moment in which it is asked for, so that nobody unmounts the seed in between.
+        """
         seed.readers += 1
         seed.was_busy = True
         try:
-            root = os.dup(await asyncio.shield(self._errand(self._mounted(seed))))
+            root = os.dup(await until(asyncio.shield(self._errand(self._mounted(seed)))))
             try:
                 yield root
             finally:

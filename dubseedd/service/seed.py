@@ -77,8 +77,7 @@ class Seed:
         finally:
             gone.cancel()
             left_behind = not work.done()
-            if left_behind:
-                work.cancel()
+            work.cancel()
         if left_behind:
             raise SeedGone
         return work.result()

@@ -144,7 +144,8 @@ class Seeds:
     async def _look(self, seed: Seed, config: Config, leases: AsyncExitStack) -> None:
         """Accept, mount, scan and judge one seed; whatever is wrong with it is told and concerns no other."""
         try:
-            root = await seed.unless_gone(asyncio.ensure_future(self._reach(seed, config, leases)))
+            await seed.unless_gone(asyncio.ensure_future(self._accept(seed, config)))
+            root = await leases.enter_async_context(self._mounting.lease(seed, config, seed.unless_gone))
             await self._scan(seed, config, root)
         except Failure as failure:
             await self._give_up(seed, failure)
@@ -153,11 +154,6 @@ class Seeds:
             await self._give_up(seed, Failure(ErrorName.INTERNAL, "internal error, see the journal"))
         finally:
             seed.looked_at.set()
-
-    async def _reach(self, seed: Seed, config: Config, leases: AsyncExitStack) -> int:
-        """The descriptor of its root, on a lease."""
-        await self._accept(seed, config)
-        return await leases.enter_async_context(self._mounting.lease(seed, config))
 
     async def _accept(self, seed: Seed, config: Config) -> None:
         """Is this a device to take a seed from at all?"""

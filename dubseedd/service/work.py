@@ -88,9 +88,8 @@ class Work:
                 return sync.prepare(folder)
 
         try:
-            async with AsyncExitStack() as leased:
-                root = await job.halt.unless_asked(leased.enter_async_context(self._mounting.lease(seed, config)))
-                await leased.enter_async_context(self._turn(job, self._seed_turns[seed.id]))
+            lease = self._mounting.lease(seed, config, job.halt.unless_asked)
+            async with lease as root, self._turn(job, self._seed_turns[seed.id]):
                 await held.enter_async_context(self._turn(job, self._name_turns[job.bundle]))
                 self._begin(job)
                 return await job.halt.run(lambda: prepare(root), left_behind=sync.close)

@@ -59,6 +59,7 @@ async def test_a_stick_is_served(world: World) -> None:
         await served(world, conductor)
         assert contents(world.folder / "store/tiny") == published(FILES)
         await world.until(lambda: world.told(EventName.SAFE_TO_REMOVE))
+        assert world.asked == ["find", "mount", "unmount"]
 
 
 async def test_a_scan_in_the_middle_of_a_look_leaves_it_alone(world: World) -> None:
