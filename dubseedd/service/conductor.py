@@ -224,7 +224,7 @@ class Conductor:
                     await one.looked_at.wait()
         except TimeoutError:
             raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment") from None
-        return chosen
+        return [one for one in chosen if not one.gone.is_set()]
 
     def verify(self, bundle: str) -> list[Job]:
         """Queue the verification of one installed bundle, or of all."""

@@ -326,3 +326,16 @@ class TestTheStop:
             await served(world, conductor)
         with pytest.raises(CallRefused, match="being stopped"):
             conductor.verify("tiny")
+
+
+async def test_a_sync_whose_seed_leaves_while_it_is_looked_at_begins_nothing(world: World) -> None:
+    async with conducted(world) as conductor:
+        stick = world.plug(world.stick({"tiny": FILES}))
+        await served(world, conductor)
+        world.hold("find")
+        await conductor.scan()
+        asked = asyncio.ensure_future(conductor.sync("", ""))
+        await asyncio.sleep(0)
+        world.pull(stick)
+        with pytest.raises(CallRefused, match="no seed has any bundle"):
+            await asked
