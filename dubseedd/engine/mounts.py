@@ -100,7 +100,8 @@ class MountRecord:
         """Forget the mount of this very plug; that of a later one on the same number stays."""
         if self.made(device):
             del self._mounts[_key(device)]
-            self._write()
+            with suppress(StoreTrouble):  # what has no room now is written with the next change
+                self._write()
 
     def _write(self) -> None:
         try:
