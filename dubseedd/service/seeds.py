@@ -55,6 +55,7 @@ class Seeds:
         self._present = present
         self._plugs = Plugs(config().seed.label)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._judging = asyncio.Lock()
         self.all: dict[Number, Seed] = {}
 
     # What udev tells
@@ -215,7 +216,7 @@ class Seeds:
             self._board.tell(EventName.BUNDLE_CURRENT, f"{name} is current, nothing to do", fields)
 
     async def judge(self, seed: Seed) -> None:
-        """Compare what a seed offers with the store, as it is now."""
+        """Compare what a seed offers with the store, as it is now; one after the other, so that the last word is last."""
 
         def verdicts() -> dict[str, tuple[str, bool]]:
             found: dict[str, tuple[str, bool]] = {}
@@ -227,10 +228,11 @@ class Seeds:
                     found[offer.name] = (verdict.value, unasked)
             return found
 
-        with writing_store(self._store.path):
-            judged = await in_thread(verdicts)
-        seed.verdicts = {name: verdict for name, (verdict, _) in judged.items()}
-        seed.unasked = {name for name, (_, unasked) in judged.items() if unasked}
+        async with self._judging:
+            with writing_store(self._store.path):
+                judged = await in_thread(verdicts)
+            seed.verdicts = {name: verdict for name, (verdict, _) in judged.items()}
+            seed.unasked = {name for name, (_, unasked) in judged.items() if unasked}
         self._board.changed(seed)
 
     def _conflicts(self, seeds: list[Seed]) -> set[str]:

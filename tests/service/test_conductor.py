@@ -11,7 +11,9 @@ import pytest
 
 from dubseedd.core.config import AfterSync, Automatic, Config, SeedConfig, StoreConfig, SyncConfig
 from dubseedd.core.lifecycle import JobState, SeedState
+from dubseedd.core.plan import Verdict
 from dubseedd.engine.mounts import MountRecord
+from dubseedd.engine.store import Store
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Listener, Thing
@@ -19,6 +21,7 @@ from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import REMEMBER_MOST, Jobs
 from dubseedd.service.seed import Seed
+from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
 from tests.support.world import LABEL, World, conducted, made
 
@@ -339,3 +342,37 @@ async def test_a_sync_whose_seed_leaves_while_it_is_looked_at_begins_nothing(wor
         world.pull(stick)
         with pytest.raises(CallRefused, match="no seed has any bundle"):
             await asked
+
+
+class Hesitant(Store):
+    """A store whose verdicts, once asked to, wait for `end` before they are told."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.hesitates, self.judged, self.end = threading.Event(), threading.Event(), threading.Event()
+
+    def verdict(self, name: str, manifest_sha256: str, entries: int) -> tuple[Verdict, bool]:
+        found = super().verdict(name, manifest_sha256, entries)
+        if self.hesitates.is_set():
+            self.hesitates.clear()
+            self.judged.set()
+            self.end.wait()
+        return found
+
+
+async def test_of_two_verdicts_on_a_seed_the_later_one_stands(world: World) -> None:
+    """Whichever thread comes back first."""
+    async with conducted(world, config_of(world, automatic=Automatic.OFF), kind=Hesitant) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        seed, store = await served(world, conductor), conductor.store
+        assert isinstance(store, Hesitant)
+        store.hesitates.set()
+        early = asyncio.ensure_future(conductor.seeds.judge(seed))
+        await in_thread(store.judged.wait)
+        await conductor.sync("", "tiny")
+        await world.until(lambda: world.told(EventName.JOB_FINISHED))
+        late = asyncio.ensure_future(conductor.seeds.judge(seed))
+        await asyncio.wait({late}, timeout=0.2)
+        store.end.set()
+        await asyncio.gather(early, late)
+        assert seed.verdicts == {"tiny": "current"}

@@ -206,10 +206,12 @@ def made(folder: Path) -> Iterator[World]:
 
 
 @asynccontextmanager
-async def conducted(world: World, config: Config | None = None) -> AsyncIterator[Conductor]:
-    """A conductor in a world, started, and stopped at the end."""
+async def conducted(
+    world: World, config: Config | None = None, *, kind: type[Store] = Store
+) -> AsyncIterator[Conductor]:
+    """A conductor in a world, with a store of this kind, started, and stopped at the end."""
     config = config or Config(seed=SeedConfig(label=LABEL), store=StoreConfig(str(world.folder / "store"), 0))
-    store = Store(config.store.path)
+    store = kind(config.store.path)
     conductor = Conductor(
         config, store, devices=world, disks=world, recorder=world, runtime_folder=str(world.folder / "run")
     )
