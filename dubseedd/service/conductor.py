@@ -247,6 +247,8 @@ class Conductor:
         for job in jobs:
             job.halt.ask(Cancelled())
         await ends_of(jobs)
+        if seed.readers:
+            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment")
         await self._mounting.unmount(seed)
         if seed.others_mounts:
             raise CallRefused(

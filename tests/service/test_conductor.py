@@ -376,3 +376,18 @@ async def test_of_two_verdicts_on_a_seed_the_later_one_stands(world: World) -> N
         store.end.set()
         await asyncio.gather(early, late)
         assert seed.verdicts == {"tiny": "current"}
+
+
+async def test_an_eject_in_the_middle_of_a_look_is_told_to_wait(world: World) -> None:
+    """What uses the stick is ourselves, and nobody could close that."""
+    sticks = [world.stick({name: FILES}, uuid=name) for name in ("one", "two")]
+    for stick in sticks:
+        world.plug(stick)
+    held = world.hold("find", of=sticks[1])
+    async with conducted(world) as conductor:
+        first = conductor.seeds.all[sticks[0].number]
+        await first.looked_at.wait()
+        with pytest.raises(CallRefused, match="still being looked at") as refused:
+            await conductor.eject(first)
+        assert refused.value.error is ErrorName.BUSY
+        held.set()
