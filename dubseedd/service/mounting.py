@@ -13,8 +13,9 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from dubseedd.core.config import AfterSync, Config
+from dubseedd.core.lifecycle import SeedState
 from dubseedd.engine.mounts import MountRecord, open_seed
-from dubseedd.errors import SeedGone, StoreTrouble
+from dubseedd.errors import NO_ERROR, SeedGone, StoreTrouble
 from dubseedd.names import EventName
 from dubseedd.service.board import Board
 from dubseedd.service.ports import Disks
@@ -147,7 +148,6 @@ class Mounting:
 
     async def _unmount(self, seed: Seed) -> None:
         """Unmount our own mount; while it is busy, try again for half a minute, then say whom to ask."""
-        point = seed.our_mount
         for delay in (*BUSY_RETRIES_SECONDS, None):
             if not self._record.made(seed.device):
                 break  # it was pulled, and on its number is another plug by now, with a mount of its own
@@ -162,9 +162,8 @@ class Mounting:
                     self._board.changed(seed)
                     return
                 await asyncio.sleep(delay)
-        self._record.forget(seed.device)
-        seed.our_mount = ""
-        seed.mount_points = tuple(other for other in seed.mount_points if other != point)
+        seed.mount_points = seed.others_mounts
+        self._not_ours(seed)
         self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)
 
     async def unmount(self, seed: Seed) -> None:
@@ -173,9 +172,8 @@ class Mounting:
             if not seed.our_mount:
                 return
             await self._disks.unmount(seed.device)
-            self._record.forget(seed.device)
             seed.mount_points = seed.others_mounts
-            seed.our_mount = ""
+            self._not_ours(seed)
             self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)
         self.announce(seed)
 
@@ -186,9 +184,15 @@ class Mounting:
             self._board.changed(seed)
             return
         if seed.our_mount and seed.our_mount not in points:
-            seed.our_mount = ""
-            self._record.forget(seed.device)
+            self._not_ours(seed)
         self.announce(seed)
+
+    def _not_ours(self, seed: Seed) -> None:
+        """Our mount is there no more; that it was busy is no error any more."""
+        self._record.forget(seed.device)
+        seed.our_mount = ""
+        if seed.state is not SeedState.FAILED:
+            seed.error = NO_ERROR
 
     def announce(self, seed: Seed) -> None:
         """Say what changed, and once after each use that the seed may be pulled."""

@@ -216,7 +216,7 @@ class Seeds:
             self._board.tell(EventName.BUNDLE_CURRENT, f"{name} is current, nothing to do", fields)
 
     async def judge(self, seed: Seed) -> None:
-        """Compare what a seed offers with the store, as it is now; one after the other, so that the last word is last."""
+        """Compare what a seed offers with the store, as it is now; one at a time, or the last word would be any."""
 
         def verdicts() -> dict[str, tuple[str, bool]]:
             found: dict[str, tuple[str, bool]] = {}

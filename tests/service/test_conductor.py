@@ -14,8 +14,9 @@ from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.core.plan import Verdict
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.store import Store
-from dubseedd.errors import CallRefused
+from dubseedd.errors import NO_ERROR, CallRefused
 from dubseedd.names import ErrorName, EventName
+from dubseedd.service import mounting
 from dubseedd.service.board import Listener, Thing
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
@@ -148,6 +149,28 @@ class TestWhoseMountItIs:
             assert seed.state is SeedState.FAILED
             assert seed.others_mounts == (point,)
             assert not conductor.safe_to_remove
+
+    @pytest.mark.parametrize("by_hand", [True, False])
+    async def test_that_it_was_busy_is_no_error_any_more_once_it_is_unmounted(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+    ) -> None:
+        monkeypatch.setattr(mounting, "BUSY_RETRIES_SECONDS", ())
+        async with conducted(world) as conductor:
+            answered = world.hold("unmount")
+            world.refuse("unmount")
+            stick = world.plug(world.stick({"tiny": FILES}))
+            (seed,) = conductor.seeds.all.values()
+            await world.until(lambda: seed.state is SeedState.DONE)
+            answered.set()
+            await world.until(lambda: seed.error[1] == "the world refuses to unmount")
+            world.allow("unmount")
+            if by_hand:
+                world.unmounted_by_hand(stick)
+            else:
+                await conductor.eject(seed)
+            await world.until(lambda: seed.safe_to_remove)
+            assert seed.error == NO_ERROR
+            assert "may be pulled out" in conductor.status
 
     async def test_what_is_kept_mounted_is_unmounted_when_it_is_a_seed_no_more(self, world: World) -> None:
         async with conducted(world, config_of(world, after=AfterSync.KEEP)) as conductor:
