@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from dubseedd import __version__
 from dubseedd.adapters.authority import RootOnly
@@ -101,19 +101,30 @@ class Daemon:
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         async with AsyncExitStack() as undo:
-            self._conductor.board.listeners.append(Publisher(self._conductor, self._tree))
-            self._conductor.board.listeners.append(StatusLine(self._conductor, self._manager))
-            connection = await self._connect()
-            undo.push_async_callback(self._disconnect)
-            helpers = [loop.create_task(self._stay_connected(connection)), loop.create_task(self._pet())]
-            for helper in helpers:
-                undo.callback(helper.cancel)
-            await self._conductor.start()
-            self._manager.ready(self._conductor.status)
-            await self._stopping.wait()
+            stop = loop.create_task(self._stopping.wait())
+            start = loop.create_task(self._start(undo))
+            await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if start.done():
+                start.result()
+                await stop
+            start.cancel()
             self._manager.stopping()
-            async with asyncio.timeout(STOP_LIMIT_SECONDS):
-                await self._conductor.stop()
+            try:
+                async with asyncio.timeout(STOP_LIMIT_SECONDS):
+                    await self._conductor.stop()
+            except TimeoutError:
+                log.warning("some work did not end in time and was left behind; it is continued at the next start")
+
+    async def _start(self, undo: AsyncExitStack) -> None:
+        """Everything up to READY; what hangs here, a bus or a disk, holds up no stop."""
+        self._conductor.board.listeners.append(Publisher(self._conductor, self._tree))
+        self._conductor.board.listeners.append(StatusLine(self._conductor, self._manager))
+        connection = await self._connect()
+        undo.push_async_callback(self._disconnect)
+        for helper in (self._stay_connected(connection), self._pet()):
+            undo.callback(asyncio.get_running_loop().create_task(helper).cancel)
+        await self._conductor.start()
+        self._manager.ready(self._conductor.status)
 
     # The bus
 
@@ -121,29 +132,29 @@ class Daemon:
         connection = await Connection.open()
         self._link.set(connection)
         self._tree.attach(connection)
-        await self._disks.attach(connection)
-        await connection.request_name(BUS_NAME)
+        try:
+            await self._disks.attach(connection)
+            await connection.request_name(BUS_NAME)
+        except BaseException:
+            await self._drop(connection)
+            raise
         return connection
 
     async def _disconnect(self) -> None:
-        try:
-            connection = self._link()
-        except BusGone:
-            return
-        self._drop()
-        await connection.close()
+        with suppress(BusGone):
+            await self._drop(self._link())
 
-    def _drop(self) -> None:
+    async def _drop(self, connection: Connection) -> None:
         self._link.set(None)
         self._tree.detach()
         self._disks.detach()
+        await connection.close()
 
     async def _stay_connected(self, connection: Connection) -> None:
         """Reconnect whenever the bus goes away; the jobs know nothing of it."""
         while True:
             await connection.lost()
-            self._drop()
-            await connection.close()
+            await self._drop(connection)
             log.warning("the connection to the system bus is lost; the jobs go on while it is opened again")
             attempts = 0
             while True:
@@ -212,8 +223,6 @@ def main(argv: list[str] | None = None) -> int:
     status = 0
     try:
         asyncio.run(_serve(config, options.config, store, recorder))
-    except TimeoutError:
-        log.warning("some work did not end in time and was left behind; it is continued at the next start")
     except (OSError, RemoteError) as error:
         log.error("the system bus cannot be used: %s; is dbus.service running?", error)  # noqa: TRY400 - no bug of ours
         status = EXIT_FAILED

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -57,7 +58,8 @@ class _Outlet(Generic[Item]):
             try:
                 self._sink(*entry)
             except Exception as error:  # noqa: BLE001 - whatever a sink raises, the next entry has its turn
-                _to_stderr(ERR, f"this could not be written down: {error}: {entry[0]}", {})
+                with suppress(OSError, ValueError):  # standard error may be gone as well
+                    _to_stderr(ERR, f"this could not be written down: {error}: {entry[0]}", {})
 
 
 class QueuedRecorder:

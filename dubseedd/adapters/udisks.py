@@ -64,6 +64,7 @@ class UDisks:
         await connection.subscribe(Match(sender=SERVICE, below=ROOT), self._on_signal)
         comes = Match(sender=DBUS, member="NameOwnerChanged", arg0=SERVICE)
         await connection.subscribe(comes, self._on_signal)
+        self._wake()
         self._following = asyncio.get_running_loop().create_task(self._follow())
 
     def detach(self) -> None:
@@ -71,6 +72,10 @@ class UDisks:
         if self._following is not None:
             self._following.cancel()
             self._following = None
+
+    def mount_points(self, number: Number) -> tuple[str, ...]:
+        """Where a device is mounted, as it was last reported."""
+        return self._mounts.get(number, ())
 
     def watch(self, on_change: OnMounts) -> Callable[[], None]:
         """Report the mount points of every device whose mounts change. Returns the undo."""
@@ -84,8 +89,11 @@ class UDisks:
 
     def _on_signal(self, signal: Signal) -> None:
         if _is_news(signal):
-            self._news.set()
-            self._news = asyncio.Event()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _follow(self) -> None:
         while True:
@@ -148,12 +156,20 @@ class UDisks:
         find: Callable[[Objects], str | None],
         nudge: Callable[[Objects], Awaitable[None]] | None = None,
     ) -> tuple[str, Objects]:
-        """Look again after every signal until something is found; `nudge` once half of the time is over."""
+        """Look again after every signal until something is found; `nudge` once half of the time is over.
+
+        A bus or a UDisks2 that is away for a moment is waited for as well.
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + APPEAR_SECONDS
         while True:
             news = self._news
-            objects = await self._objects()
+            objects: Objects = {}
+            trouble = _failed(f"UDisks2 does not know {node}; plug it in again, or restart udisks2.service")
+            try:
+                objects = await self._objects()
+            except StoreTrouble as silence:
+                trouble = silence
             if (path := find(objects)) is not None:
                 return path, objects
             patience = end - APPEAR_SECONDS / 2 if nudge else end
@@ -162,9 +178,7 @@ class UDisks:
                     await news.wait()
             except TimeoutError:
                 if nudge is None:
-                    raise _failed(
-                        f"UDisks2 does not know {node}; plug it in again, or restart udisks2.service"
-                    ) from None
+                    raise trouble from None
                 await nudge(objects)
                 nudge = None
 

@@ -5,17 +5,15 @@ Every error that a caller may see is one of names.ErrorName; whatever else goes 
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dubseedd.adapters.bus import CallFailed, Variant
 from dubseedd.bus import faces
-from dubseedd.core.objectpath import encode_path
 from dubseedd.errors import CallRefused, Failure
 from dubseedd.names import (
     BUNDLE_INTERFACE,
     JOB_INTERFACE,
     MANAGER_INTERFACE,
-    ROOT_PATH,
     SEED_INTERFACE,
     Action,
     ErrorName,
@@ -26,6 +24,8 @@ from dubseedd.service.ports import Authority
 from dubseedd.service.seed import Seed
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SYNC_OPTIONS: Mapping[str, type] = {"dry-run": bool, "require-manifest-sha256": str, "replace-foreign": bool}
 EJECT_OPTIONS: Mapping[str, type] = {"power-off": bool}
@@ -91,7 +91,7 @@ class Calls:
         return await self._start_sync(call.sender, seed, bundle, options)
 
     async def _sync_seed(self, call: Call) -> list[Any]:
-        return await self._start_sync(call.sender, self._seed(call.path).id, "", call.args[0])
+        return await self._start_sync(call.sender, self._seed(call.path).device.node, "", call.args[0])
 
     async def _start_sync(self, sender: str, seed: str, bundle: str, raw: Mapping[str, Any]) -> list[Any]:
         options = parse_options(raw, SYNC_OPTIONS)
@@ -136,15 +136,23 @@ class Calls:
     # From paths to things
 
     def _seed(self, path: str) -> Seed:
-        return next(seed for seed in self._conductor.seeds.all.values() if faces.seed_path(seed) == path)
+        return _at(path, {faces.seed_path(seed): seed for seed in self._conductor.seeds.all.values()})
 
     def _job(self, path: str) -> Job:
-        return next(job for job in self._conductor.jobs.all.values() if faces.job_path(job) == path)
+        return _at(path, {faces.job_path(job): job for job in self._conductor.jobs.all.values()})
 
     def _bundle(self, path: str) -> str:
-        return next(
-            name for name in self._conductor.shelf.bundles if path == f"{ROOT_PATH}/bundles/{encode_path(name)}"
-        )
+        return _at(path, {faces.bundle_path(name): name for name in self._conductor.shelf.bundles})
+
+
+def _at(path: str, things: Mapping[str, T]) -> T:
+    """The thing at a path, which was there when the call came; it may have left while the caller was authorised."""
+    try:
+        return things[path]
+    except KeyError:
+        raise CallRefused(
+            ErrorName.NOT_FOUND, f"{path} is not there any more; dubseedctl status shows what is"
+        ) from None
 
 
 def parse_options(options: Mapping[str, Any], known: Mapping[str, type]) -> dict[str, Any]:

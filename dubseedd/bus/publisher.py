@@ -20,6 +20,7 @@ class Publisher(Listener):
         self._conductor = conductor
         self._tree = tree
         self._shown: set[str] = set()
+        self._seeds: dict[str, Seed] = {}
         self._show(ROOT_PATH, *faces.manager(conductor))
 
     def _show(self, path: str, interface: str, properties: faces.Properties) -> None:
@@ -29,6 +30,14 @@ class Publisher(Listener):
             self._shown.add(path)
             self._tree.export(path, {interface: properties})
 
+    def _show_seed(self, seed: Seed) -> None:
+        """Show a seed, unless it has been pulled: its path is that of the next plug of the same stick."""
+        path = faces.seed_path(seed)
+        if not seed.gone.is_set():
+            self._seeds[path] = seed
+        if self._seeds.get(path) is seed:
+            self._show(path, *faces.seed(seed, self._conductor))
+
     def _hide(self, path: str) -> None:
         if path in self._shown:
             self._shown.discard(path)
@@ -37,21 +46,23 @@ class Publisher(Listener):
     def changed(self, thing: Thing) -> None:
         match thing:
             case Seed():
-                if faces.seed_path(thing) in self._shown or not thing.gone.is_set():
-                    self._show(faces.seed_path(thing), *faces.seed(thing, self._conductor))
+                self._show_seed(thing)
             case Job():
                 self._show(faces.job_path(thing), *faces.job(thing))
                 if thing.seed is not None:
-                    self.changed(thing.seed)
+                    self._show_seed(thing.seed)
             case StoredBundle():
                 self._show(faces.bundle_path(thing.name), *faces.bundle(thing))
 
     def gone(self, thing: Thing) -> None:
         match thing:
             case Seed():
+                self._seeds.pop(faces.seed_path(thing), None)
                 self._hide(faces.seed_path(thing))
             case Job():
                 self._hide(faces.job_path(thing))
+                if thing.seed is not None:
+                    self._show_seed(thing.seed)
             case StoredBundle():
                 self._hide(faces.bundle_path(thing.name))
 

@@ -13,6 +13,8 @@ class Pace:
     _samples: list[tuple[float, int]] = field(default_factory=list)
 
     def sample(self, now_seconds: float, work_done: int) -> None:
+        if self._samples and work_done < self._samples[-1][1]:
+            self._samples.clear()  # the work is counted anew
         self._samples.append((now_seconds, work_done))
         while len(self._samples) > 2 and now_seconds - self._samples[1][0] >= WINDOW_SECONDS:
             self._samples.pop(0)

@@ -105,8 +105,11 @@ class MountRecord:
         self._write()
 
     def forget(self, device: BlockDevice) -> None:
-        if self._mounts.pop(_key(device), None):
-            self._write()
+        """Forget the mount of this very plug; that of a later one on the same number stays."""
+        if self.made(device):
+            del self._mounts[_key(device)]
+            with suppress(StoreTrouble):  # what has no room now is written with the next change
+                self._write()
 
     def _write(self) -> None:
         try:

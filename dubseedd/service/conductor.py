@@ -21,11 +21,11 @@ from dubseedd.engine.publishing import settle
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import Wish
 from dubseedd.engine.trouble import writing_store
-from dubseedd.errors import NO_ERROR, CallRefused, Cancelled, Stopping
+from dubseedd.errors import NO_ERROR, CallRefused, Cancelled, Failure, Stopping
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Board
 from dubseedd.service.job import Job
-from dubseedd.service.jobs import Jobs
+from dubseedd.service.jobs import Jobs, ends_of
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.ports import Clock, Devices, Disks, Recorder
 from dubseedd.service.seed import Seed
@@ -63,6 +63,7 @@ class Conductor:
         self._disks = disks
         self._recorder = recorder
         self._history = History(store.own)
+        self._reading_history = asyncio.Lock()
         self.board = Board(recorder, clock)
         self.shelf = Shelf(store, self.board)
         self._mounting = Mounting(disks, MountRecord(runtime_folder), self.board)
@@ -109,9 +110,9 @@ class Conductor:
         """Stop all work; what was verified is kept, what we mounted is unmounted."""
         for undo in reversed(self._undo):
             undo()
-        await self.jobs.stop(Stopping())
         await self.seeds.stop()
-        await self._mounting.stop()
+        await self.jobs.stop(Stopping())
+        await self._mounting.stop(self.seeds.all.values())
         self.board.tell(EventName.STOPPED, "dubseedd has stopped")
 
     def reconfigure(self, config: Config) -> None:
@@ -155,8 +156,11 @@ class Conductor:
 
     async def _follow_up(self, job: Job) -> None:
         for seed in list(self.seeds.all.values()):
-            if job.bundle in seed.offers and job.state is JobState.DONE:
-                await self.seeds.judge(seed)
+            if job.bundle in seed.offers:
+                try:
+                    await self.seeds.judge(seed)
+                except Failure as failure:
+                    log.error("%s", failure.sentence)  # noqa: TRY400 - the sentence says it all
             if job.state is not JobState.QUEUED:
                 self.jobs.resume(seed)
             self.seeds.settle(seed)
@@ -166,16 +170,13 @@ class Conductor:
     async def scan(self) -> None:
         """Look again for seeds and at the store, as at start."""
         await self._look_around()
-        idle = [seed for seed in self.seeds.all.values() if seed.looked_at.is_set() and not self.jobs.unfinished(seed)]
+        at_rest = (SeedState.DONE, SeedState.FAILED)
+        idle = [seed for seed in self.seeds.all.values() if seed.looked_at.is_set() and seed.state in at_rest]
         for seed in idle:
             seed.looked_at.clear()
-            self._again(seed)
-        self.seeds.serve(idle)
-
-    @staticmethod
-    def _again(seed: Seed) -> None:
-        if seed.state is not SeedState.MOUNTING:
             seed.enter(SeedState.MOUNTING)
+            self.board.changed(seed)
+        self.seeds.serve(idle)
 
     async def sync(
         self,
@@ -223,7 +224,7 @@ class Conductor:
                     await one.looked_at.wait()
         except TimeoutError:
             raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment") from None
-        return chosen
+        return [one for one in chosen if not one.gone.is_set()]
 
     def verify(self, bundle: str) -> list[Job]:
         """Queue the verification of one installed bundle, or of all."""
@@ -245,7 +246,9 @@ class Conductor:
         jobs = self.jobs.unfinished(seed)
         for job in jobs:
             job.halt.ask(Cancelled())
-        await asyncio.gather(*(job.task for job in jobs if job.task), return_exceptions=True)
+        await ends_of(jobs)
+        if seed.readers:
+            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment")
         await self._mounting.unmount(seed)
         if seed.others_mounts:
             raise CallRefused(
@@ -263,7 +266,8 @@ class Conductor:
             self._recorder.flush()
             return self._history.newest(min(most, HISTORY_MOST))
 
-        return await in_thread(newest)
+        async with self._reading_history:  # anybody may ask, as often as they like, and each answer takes its memory
+            return await in_thread(newest)
 
     # What everybody may know
 

@@ -34,6 +34,7 @@ class Job:
     milestones: Milestones = field(default_factory=lambda: Milestones(0))
     percent: int = 0
     started_at: int = 0
+    ended_at: int = 0
     expected_end: int = 0
     error: tuple[str, str] = NO_ERROR
     failure: Failure | None = None

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dubseedd.core.config import Config
 from dubseedd.core.lifecycle import JOB_WAYS, JobKind, JobState
@@ -88,6 +88,8 @@ class Jobs:
                 self._start(job)
 
     def _start(self, job: Job) -> Job:
+        if self._stopping:
+            raise CallRefused(ErrorName.BUSY, "dubseedd is being stopped; ask again when it has been started")
         self.all[job.id] = job
         job.enter(JobState.QUEUED)
         job.task = asyncio.get_running_loop().create_task(self._run(job), name=f"job {job.id}")
@@ -117,7 +119,7 @@ class Jobs:
         self._stopping = True
         for job in self.all.values():
             job.halt.ask(reason)
-        await asyncio.gather(*(job.task for job in self.all.values() if job.task), return_exceptions=True)
+        await ends_of(self.all.values())
         if self._looking:
             self._looking.cancel()
 
@@ -142,11 +144,13 @@ class Jobs:
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        while running := [job for job in self.all.values() if job.state.at_work]:
-            for job in running:
+        while working := [job for job in self.all.values() if job.state.at_work]:
+            for job in working:
+                if job.state is JobState.QUEUED:
+                    continue  # nothing of it changes, and a stick may bring hundreds
                 self._look_at(job)
                 self._board.changed(job)
-                if job.state is not JobState.QUEUED and job.milestones.reached(job.percent / 100, loop.time()):
+                if job.milestones.reached(job.percent / 100, loop.time()):
                     message = f"{job.sentence}, {job.percent} %, {job.pace.rate / 1e6:,.0f} MB/s"
                     self._board.tell(EventName.JOB_PROGRESS, message, job.counters)
             await asyncio.sleep(LOOK_SECONDS)
@@ -161,6 +165,7 @@ class Jobs:
         if failure is not None:
             job.failure, job.error = failure, failure.pair
         job.enter(state)
+        job.ended_at = self._board.clock()
         self._look_at(job)
         self.last_ended = job
         self._tell_end(job, failure)
@@ -188,6 +193,12 @@ class Jobs:
             self._board.gone(job)
 
     def _forget_oldest(self) -> None:
-        ended = [job for job in self.all.values() if job.ended]
+        ended = sorted((job for job in self.all.values() if job.ended), key=lambda job: job.ended_at)
         for job in ended[: max(0, len(ended) - REMEMBER_MOST)]:
             self._forget(job, job.task)
+
+
+async def ends_of(jobs: Iterable[Job]) -> None:
+    """Wait until jobs have come to an end; that somebody gives up waiting is nothing to them."""
+    if tasks := [job.task for job in jobs if job.task]:
+        await asyncio.wait(tasks)

@@ -8,17 +8,22 @@ else has mounted is used where it is and left as it is. The undo is registered b
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from dubseedd.core.config import AfterSync, Config
+from dubseedd.core.lifecycle import SeedState
 from dubseedd.engine.mounts import MountRecord, open_seed
-from dubseedd.errors import SeedGone, StoreTrouble
+from dubseedd.errors import NO_ERROR, SeedGone, StoreTrouble
 from dubseedd.names import EventName
 from dubseedd.service.board import Board
 from dubseedd.service.ports import Disks
 from dubseedd.service.seed import Seed
-from dubseedd.service.worker import in_thread
+from dubseedd.service.worker import in_thread, look_at
+
+T = TypeVar("T")
+Wait = Callable[["asyncio.Future[int]"], Awaitable[int]]
 
 ALWAYS = ("ro", "nosuid", "nodev", "noexec", "nosymfollow")
 log = logging.getLogger(__name__)
@@ -40,32 +45,47 @@ class Mounting:
         self._disks = disks
         self._record = record
         self._board = board
-        self._errands: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
-    async def lease(self, seed: Seed, config: Config) -> AsyncIterator[int]:
-        """The descriptor of the seed's root, for the length of a block."""
+    async def lease(self, seed: Seed, config: Config, until: Wait) -> AsyncIterator[int]:
+        """The descriptor of the seed's root, for the length of a block; `until` waits for it, and may give up.
+
+        The lease counts from the moment in which it is asked for, so that nobody unmounts the seed in between.
+        """
         seed.readers += 1
         seed.was_busy = True
         try:
-            async with seed.mounting:
-                root = os.dup(await self._root(seed))
+            root = os.dup(await until(asyncio.shield(self._errand(self._mounted(seed)))))
             try:
                 yield root
             finally:
                 os.close(root)
         finally:
             seed.readers -= 1
-            self._errand(self._let_go(seed, config))
+            self.let_go(seed, config)
 
-    def _errand(self, work: Coroutine[None, None, None]) -> None:
-        """Unmounting may take its time; whoever gave the lease back does not wait for it."""
+    def let_go(self, seed: Seed, config: Config) -> None:
+        """Unmount a seed that nobody reads, if that is to be."""
+        self._errand(self._let_go(seed, config))
+
+    def _errand(self, work: Coroutine[None, None, T]) -> "asyncio.Task[T]":
+        """Mounting and unmounting may take their time: who takes a lease may leave, who gives it back does not wait."""
         task = asyncio.get_running_loop().create_task(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+        task.add_done_callback(look_at)
+        return task
 
-    async def stop(self) -> None:
-        """Give unmounting a moment; what is still mounted then is recorded, and the next start takes it over."""
+    async def _mounted(self, seed: Seed) -> int:
+        async with seed.mounting:
+            return await self._root(seed)
+
+    async def stop(self, seeds: Iterable[Seed]) -> None:
+        """Unmount what is kept mounted, too, and give unmounting a moment; what is still mounted then is recorded, and
+        the next start takes it over."""
+        for seed in seeds:
+            self._errand(self.unmount(seed))
         if self._errands:
             await asyncio.wait(set(self._errands), timeout=STOP_SECONDS)
 
@@ -100,7 +120,11 @@ class Mounting:
             ours = self._record.made(seed.device)
         else:
             self._record.note(seed.device)
-            point, ours = await self._disks.mount(seed.device, mount_options(seed.device.filesystem))
+            try:
+                point, ours = await self._disks.mount(seed.device, mount_options(seed.device.filesystem))
+            except StoreTrouble:
+                await self._forget_unless_mounted(seed)
+                raise
             if not ours:
                 self._record.forget(seed.device)
             if point not in seed.mount_points:
@@ -117,10 +141,16 @@ class Mounting:
         self._board.changed(seed)
         return root
 
+    async def _forget_unless_mounted(self, seed: Seed) -> None:
+        """After a mount that failed: where UDisks2 does not answer, it may still come, and then it is ours."""
+        if not (await self._disks.find(seed.device)).mount_points:
+            self._record.forget(seed.device)
+
     async def _unmount(self, seed: Seed) -> None:
         """Unmount our own mount; while it is busy, try again for half a minute, then say whom to ask."""
-        point = seed.our_mount
         for delay in (*BUSY_RETRIES_SECONDS, None):
+            if not self._record.made(seed.device):
+                break  # it was pulled, and on its number is another plug by now, with a mount of its own
             try:
                 await self._disks.unmount(seed.device)
                 break
@@ -132,9 +162,8 @@ class Mounting:
                     self._board.changed(seed)
                     return
                 await asyncio.sleep(delay)
-        self._record.forget(seed.device)
-        seed.our_mount = ""
-        seed.mount_points = tuple(other for other in seed.mount_points if other != point)
+        seed.mount_points = seed.others_mounts
+        self._not_ours(seed)
         self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)
 
     async def unmount(self, seed: Seed) -> None:
@@ -143,9 +172,8 @@ class Mounting:
             if not seed.our_mount:
                 return
             await self._disks.unmount(seed.device)
-            self._record.forget(seed.device)
             seed.mount_points = seed.others_mounts
-            seed.our_mount = ""
+            self._not_ours(seed)
             self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)
         self.announce(seed)
 
@@ -155,9 +183,16 @@ class Mounting:
         if seed.mounting.locked():
             self._board.changed(seed)
             return
-        if seed.our_mount not in points:
-            seed.our_mount = ""
+        if seed.our_mount and seed.our_mount not in points:
+            self._not_ours(seed)
         self.announce(seed)
+
+    def _not_ours(self, seed: Seed) -> None:
+        """Our mount is there no more; that it was busy is no error any more."""
+        self._record.forget(seed.device)
+        seed.our_mount = ""
+        if seed.state is not SeedState.FAILED:
+            seed.error = NO_ERROR
 
     def announce(self, seed: Seed) -> None:
         """Say what changed, and once after each use that the seed may be pulled."""

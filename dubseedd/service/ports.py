@@ -39,6 +39,9 @@ class Disks(Protocol):
     async def power_off(self, device: BlockDevice) -> None:
         """Power its drive down; a drive that cannot do that is left alone."""
 
+    def mount_points(self, number: Number) -> tuple[str, ...]:
+        """Where a device is mounted, as it was last reported."""
+
     def watch(self, on_change: Callable[[Number, tuple[str, ...]], None]) -> Callable[[], None]:
         """Report the mount points of every device whose mounts change. Returns the undo."""
 

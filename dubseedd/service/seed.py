@@ -81,8 +81,9 @@ class Seed:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             gone.cancel()
-        if not work.done():
+            left_behind = not work.done()
             work.cancel()
+        if left_behind:
             raise SeedGone
         return work.result()
 

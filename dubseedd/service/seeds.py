@@ -18,6 +18,7 @@ from dubseedd.core.lifecycle import SeedState
 from dubseedd.engine.scanning import Offer
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import Wish
+from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import Failure, Interrupted, SeedGone, SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName, EventName, Field
 from dubseedd.service.board import Board
@@ -54,6 +55,7 @@ class Seeds:
         self._present = present
         self._plugs = Plugs(config().seed.label)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._judging = asyncio.Lock()
         self.all: dict[Number, Seed] = {}
 
     # What udev tells
@@ -92,7 +94,8 @@ class Seeds:
         while name in taken:
             number += 1
             name = f"{base}_{number}"
-        seed = self.all[device.number] = Seed(name, device)
+        seed = Seed(name, device, mount_points=self._disks.mount_points(device.number))
+        self.all[device.number] = seed
         self._board.tell(
             EventName.SEED_ADDED,
             f"{seed.called} is plugged in: {device.filesystem}, {device.size:,} bytes",
@@ -109,6 +112,7 @@ class Seeds:
         seed.looked_at.set()
         seed.enter(SeedState.GONE)
         self._jobs.seed_gone(seed)
+        self._mounting.let_go(seed, self._config())
         self._board.tell(EventName.SEED_REMOVED, f"{seed.called} is gone", seed.fields)
         self._board.changed(seed)
         self._board.gone(seed)
@@ -141,8 +145,8 @@ class Seeds:
     async def _look(self, seed: Seed, config: Config, leases: AsyncExitStack) -> None:
         """Accept, mount, scan and judge one seed; whatever is wrong with it is told and concerns no other."""
         try:
-            await self._accept(seed, config)
-            root = await leases.enter_async_context(self._mounting.lease(seed, config))
+            await seed.unless_gone(asyncio.ensure_future(self._accept(seed, config)))
+            root = await leases.enter_async_context(self._mounting.lease(seed, config, seed.unless_gone))
             await self._scan(seed, config, root)
         except Failure as failure:
             await self._give_up(seed, failure)
@@ -212,7 +216,7 @@ class Seeds:
             self._board.tell(EventName.BUNDLE_CURRENT, f"{name} is current, nothing to do", fields)
 
     async def judge(self, seed: Seed) -> None:
-        """Compare what a seed offers with the store, as it is now."""
+        """Compare what a seed offers with the store, as it is now; one at a time, or the last word would be any."""
 
         def verdicts() -> dict[str, tuple[str, bool]]:
             found: dict[str, tuple[str, bool]] = {}
@@ -224,9 +228,11 @@ class Seeds:
                     found[offer.name] = (verdict.value, unasked)
             return found
 
-        judged = await in_thread(verdicts)
-        seed.verdicts = {name: verdict for name, (verdict, _) in judged.items()}
-        seed.unasked = {name for name, (_, unasked) in judged.items() if unasked}
+        async with self._judging:
+            with writing_store(self._store.path):
+                judged = await in_thread(verdicts)
+            seed.verdicts = {name: verdict for name, (verdict, _) in judged.items()}
+            seed.unasked = {name for name, (_, unasked) in judged.items() if unasked}
         self._board.changed(seed)
 
     def _conflicts(self, seeds: list[Seed]) -> set[str]:
@@ -267,6 +273,7 @@ class Seeds:
     async def _give_up(self, seed: Seed, failure: Failure) -> None:
         if isinstance(failure, Interrupted) or await was_pulled(seed, failure, self._present):
             return
+        seed.offers, seed.verdicts = {}, {}
         seed.enter(SeedState.FAILED, failure)
         fields = {**seed.fields, Field.ERROR: failure.error.full}
         self._board.tell(EventName.SEED_REFUSED, f"{seed.called} is refused: {failure.sentence}", fields)

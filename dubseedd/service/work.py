@@ -1,7 +1,8 @@
 """Work: one job, from its turn to its result.
 
-One job at a time reads a seed, one at a time works on a name, one at a time publishes. A job holds a lease on its seed
-from the moment it is queued until everything is in staging: then the stick is free, whatever publication waits for.
+One job at a time reads a seed, one at a time works on a name, one at a time publishes, and one at a time verifies. A
+job holds a lease on its seed from the moment it is queued until everything is in staging: then the stick is free,
+whatever publication waits for.
 """
 
 import asyncio
@@ -54,6 +55,7 @@ class Work:
         self._seed_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._name_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._publishing = asyncio.Lock()
+        self._verifying = asyncio.Lock()
 
     async def do(self, job: Job) -> None:
         """Do a job; returning is success, a Failure says what came in between."""
@@ -63,6 +65,7 @@ class Work:
     async def _turn(self, job: Job, lock: asyncio.Lock) -> AsyncIterator[None]:
         await job.halt.unless_asked(_acquire(lock))
         try:
+            job.halt.flag.check()  # it may have been asked in the very moment in which the lock was free
             yield
         finally:
             lock.release()
@@ -86,7 +89,8 @@ class Work:
                 return sync.prepare(folder)
 
         try:
-            async with self._mounting.lease(seed, config) as root, self._turn(job, self._seed_turns[seed.id]):
+            lease = self._mounting.lease(seed, config, job.halt.unless_asked)
+            async with lease as root, self._turn(job, self._seed_turns[seed.id]):
                 await held.enter_async_context(self._turn(job, self._name_turns[job.bundle]))
                 self._begin(job)
                 return await job.halt.run(lambda: prepare(root), left_behind=sync.close)
@@ -134,14 +138,14 @@ class Work:
 
     async def _verify(self, job: Job) -> None:
         store, name = self._shelf.store, job.bundle
-        async with self._turn(job, self._name_turns[name]):
+        async with self._turn(job, self._verifying), self._turn(job, self._name_turns[name]):
             receipt = await in_thread(lambda: store.receipt(name))
             if receipt is None:
                 raise CallRefused(ErrorName.NOT_FOUND, f"{name} is not installed; dubseedctl list shows what is")
             self._begin(job)
             now, meter, flag = self._board.clock(), job.meter, job.halt.flag
             fresh = await job.halt.run(lambda: verify(store, receipt, meter, flag, now=now), left_behind=lambda: None)
-        await self._shelf.refresh_one(name)
+            await self._shelf.refresh_one(name)
         if fresh.damage[0]:
             self._board.tell(EventName.BUNDLE_DAMAGED, fresh.damage[1], {**job.fields, Field.ERROR: fresh.damage[0]})
             raise StoreTrouble(ErrorName(fresh.damage[0].rpartition(".")[2]), fresh.damage[1])

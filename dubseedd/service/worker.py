@@ -5,7 +5,7 @@ A thread in an uninterruptible read cannot be stopped. It is left behind: the lo
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -60,7 +60,7 @@ class Halt:
     def reason(self) -> Failure | None:
         return self.flag.reason
 
-    async def unless_asked(self, waiting: Coroutine[None, None, T]) -> T:
+    async def unless_asked(self, waiting: Awaitable[T]) -> T:
         """Wait for something that may take long; a stop ends the waiting and raises its reason."""
         work = asyncio.ensure_future(waiting)
         asked = asyncio.ensure_future(self._asked.wait())
@@ -68,9 +68,9 @@ class Halt:
             await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             asked.cancel()
-            if not work.done():
-                work.cancel()
-        if not work.done():
+            left_behind = not work.done()
+            work.cancel()
+        if left_behind:
             self.flag.check()
         return await work
 
@@ -89,12 +89,12 @@ class Halt:
             if not future.done():
                 future.add_done_callback(lambda _: left_behind())
         if not future.done():
-            future.add_done_callback(_look_at)
+            future.add_done_callback(look_at)
             self.flag.check()
         return future.result()
 
 
-def _look_at(future: "asyncio.Future[T]") -> None:
+def look_at(future: "asyncio.Future[T]") -> None:
     """Take note of an error that came too late to matter, so that asyncio does not report it as forgotten."""
     if not future.cancelled():
         future.exception()

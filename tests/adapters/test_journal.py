@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,29 @@ def test_a_sink_that_fails_is_told_each_time_and_silences_no_other(capsys: pytes
     recorder.close()
     assert [each.message for each in written] == ["one", "two"]
     assert capsys.readouterr().err.count("the disk is full") == 2
+
+
+def test_a_sink_that_fails_goes_on_when_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard error may be a pipe whose reader has gone."""
+    written: list[Event] = []
+
+    def failing(event: Event) -> None:
+        if not written and event.message == "first":
+            raise OSError("the disk is full")
+        written.append(event)
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as broken:
+        monkeypatch.setattr(sys, "stderr", broken)
+        recorder = QueuedRecorder([failing])
+        recorder.record(event("first"))
+        recorder.record(event("second"))
+        recorder.flush()
+        monkeypatch.undo()
+        with suppress(BrokenPipeError):
+            broken.close()
+    assert [each.message for each in written] == ["second"]
 
 
 def test_a_sink_that_hangs_holds_up_neither_the_caller_nor_another_sink() -> None:

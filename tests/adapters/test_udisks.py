@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dubseedd.adapters import udisks
 from dubseedd.adapters.bus import BusGone, Connection
 from dubseedd.adapters.udev import UdevDevices
 from dubseedd.adapters.udisks import UDisks
@@ -170,8 +171,10 @@ async def test_mounts_of_others_are_reported(disks: UDisks, plug: Plug, tmp_path
     await disks.find(device)
     run("mount", stick.node, str(tmp_path))
     await mounts.until(lambda: mounts.last.get(device.number) == (str(tmp_path),))
+    assert disks.mount_points(device.number) == (str(tmp_path),)
     run("umount", str(tmp_path))
     await mounts.until(lambda: mounts.last.get(device.number) == ())
+    assert disks.mount_points(device.number) == ()
 
 
 async def test_a_mount_made_while_udisksd_was_away_is_reported(
@@ -213,7 +216,39 @@ async def test_a_signal_that_udisks_did_not_send_changes_nothing(
     assert ("/ev",) not in seen
 
 
-async def test_without_udisks_the_sentence_says_what_to_look_at(machine: Machine, disks: UDisks, plug: Plug) -> None:
+async def test_a_stick_that_comes_while_udisks_is_restarted_is_found(
+    machine: Machine, disks: UDisks, plug: Plug
+) -> None:
+    device = device_of(plug())
+    machine.stop_udisksd()
+    finding = asyncio.ensure_future(disks.find(device))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(machine.start_udisksd)
+    assert (await finding).number == device.number
+
+
+async def test_a_stick_that_comes_while_there_is_no_bus_is_found(connection: Connection, plug: Plug) -> None:
+    link: list[Connection] = []
+
+    def current() -> Connection:
+        if not link:
+            raise BusGone("the system bus cannot be reached")
+        return link[0]
+
+    disks = UDisks(current)
+    device = device_of(plug())
+    finding = asyncio.ensure_future(disks.find(device))
+    await asyncio.sleep(0)
+    link.append(connection)
+    await disks.attach(connection)
+    assert (await finding).number == device.number
+    disks.detach()
+
+
+async def test_without_udisks_the_sentence_says_what_to_look_at(
+    machine: Machine, disks: UDisks, plug: Plug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(udisks, "APPEAR_SECONDS", 0.1)
     device = device_of(plug())
     machine.stop_udisksd()
     try:
@@ -224,7 +259,9 @@ async def test_without_udisks_the_sentence_says_what_to_look_at(machine: Machine
     assert caught.value.error is ErrorName.MOUNT_FAILED
 
 
-async def test_without_a_bus_every_call_is_a_mount_failure(plug: Plug) -> None:
+async def test_without_a_bus_every_call_is_a_mount_failure(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udisks, "APPEAR_SECONDS", 0.1)
+
     def gone() -> Connection:
         raise BusGone("the system bus cannot be reached")
 

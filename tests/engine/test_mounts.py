@@ -1,5 +1,6 @@
 """The record of the mounts that we made."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def test_a_mount_that_was_noted_is_known_to_the_next_daemon_as_ours(tmp_path: Pa
     assert not again.made(replace(STICK, uuid="u-2"))
     again.forget(STICK)
     assert not MountRecord(str(tmp_path / "run")).made(STICK)
+
+
+def test_a_mount_is_forgotten_even_where_that_cannot_be_written_down(tmp_path: Path) -> None:
+    record = MountRecord(str(tmp_path / "run"))
+    record.note(STICK)
+    shutil.rmtree(tmp_path / "run")
+    record.forget(STICK)
+    assert not record.made(STICK)
 
 
 def test_a_record_that_cannot_be_read_is_an_empty_one(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""The daemon and its bus: one that is silent, and one where its name is taken."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dubseedd.adapters.bus import RemoteError
+from dubseedd.adapters.journal import QueuedRecorder
+from dubseedd.core.config import Config, StoreConfig
+from dubseedd.daemon import Daemon
+from dubseedd.engine.store import Store
+from dubseedd.names import BUS_NAME
+from tests.conftest import Connect
+
+Start = Callable[[], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def silent_bus(tmp_path: Path) -> Iterator[socket.socket]:
+    """It takes connections and never says a word."""
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.bind(str(tmp_path / "bus"))
+        bus.listen()
+        bus.settimeout(20)
+        yield bus
+
+
+@pytest.fixture
+def start(tmp_path: Path, silent_bus: socket.socket) -> Iterator[Start]:
+    """Starts a daemon on that bus and waits until it knocks."""
+    started: list[subprocess.Popen[str]] = []
+    config = tmp_path / "dubseedd.toml"
+    config.write_text(f'store.path = "{tmp_path}/store"\n')
+    environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={silent_bus.getsockname()}"}
+
+    def start() -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dubseedd.daemon", "--config", str(config)],
+            env={**environment, "RUNTIME_DIRECTORY": str(tmp_path / "run")},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_bus_that_does_not_answer_is_a_failed_start(start: Start, silent_bus: socket.socket) -> None:
+    process = start()
+    with silent_bus.accept()[0]:
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "the system bus cannot be used: the bus did not answer" in told
+
+
+def test_sigterm_ends_a_start_that_hangs(start: Start, silent_bus: socket.socket) -> None:
+    process = start()
+    with silent_bus.accept()[0]:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+
+
+async def test_a_connection_that_does_not_get_the_name_is_closed(
+    bus_address: str, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may have the name for a while after the bus was restarted; asking again must not cost a descriptor."""
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus_address)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    other = await connect()
+    await other.request_name(BUS_NAME)
+    store = Store(str(tmp_path / "store"))
+    daemon = Daemon(Config(store=StoreConfig(store.path)), None, store, QueuedRecorder([]))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(RemoteError, match="has an owner already"):
+            await daemon._connect()
+    assert len(os.listdir("/proc/self/fd")) == before
+    store.close()
