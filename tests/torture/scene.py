@@ -1,0 +1,114 @@
+"""Where a fault happens: seeds, a store with things of others beside it, and the process that syncs."""
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.bundles import contents, write_bundle
+from tests.torture.figures import Torn
+from tests.torture.nursery import Ended, Nursery, P
+from tests.torture.versions import NAME, NEW, OLD, Version
+
+Snapshot = Mapping[str, tuple[object, ...]]
+
+
+def make_seeds(folder: Path) -> Path:
+    """Seeds as folders, one for each version, and the configuration of a store that keeps no room in reserve."""
+    for version in (OLD, NEW):
+        write_bundle(folder / version.name / "models" / NAME, version.files)
+    config = f'store.reserve = 0\ntrust.allowed_signers = "{folder}/nobody"\n'
+    (folder / "dubseedd.toml").write_text(config)
+    return folder
+
+
+@dataclass(slots=True)
+class Scene:
+    """`folder` holds the store and what is not the store's business; `seeds` is what make_seeds made."""
+
+    folder: Path
+    seeds: Path
+    nursery: Nursery
+    before: Snapshot = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settle_in()
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    @property
+    def own(self) -> Path:
+        return self.store / ".dubseed"
+
+    def settle_in(self) -> None:
+        """Put things of others beside the store and into it, where they are missing, and remember what there is."""
+        for foreign in (self.folder / "outside", self.store / "foreign"):
+            if not foreign.exists():
+                (foreign / "inner").mkdir(parents=True)
+                (foreign / "inner" / "file").write_bytes(b"somebody else's")
+                os.chown(foreign, 1, 1)
+                (foreign / "link").symlink_to("../../outside/inner")
+        self.before = self.snapshot()
+
+    def start_anew(self) -> None:
+        """Nothing is installed."""
+        shutil.rmtree(self.store, ignore_errors=True)
+        self.settle_in()
+
+    def sync(self, version: Version, plan: P = None, *more: str) -> Ended[P]:  # type: ignore[assignment]
+        """Run the sync of one version of the bundle, under a plan."""
+        arguments = ("--store", str(self.store), "--config", str(self.seeds / "dubseedd.toml"), *more)
+        return self.nursery.run("sync", "--from", str(self.seeds / version.name), *arguments, plan=plan)
+
+    def install(self, version: Version) -> None:
+        ended = self.sync(version)
+        assert ended.status == 0, ended.errors
+
+    def visible(self) -> Version | None:
+        """The version that whoever looks sees; Torn where it is none."""
+        place = self.store / NAME
+        if not place.exists():
+            return None
+        found = contents(place)
+        for version in (OLD, NEW):
+            if found == version.published:
+                return version
+        raise Torn(f"{NAME} is neither the old nor the new version: {describe(found)}")
+
+    def installed_by_history(self) -> str:
+        """The manifest that the history told last of; a torn line is none."""
+        history = self.own / "history.jsonl"
+        manifest = ""
+        for line in history.read_bytes().splitlines() if history.exists() else ():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if record["dubseed_event"] in ("bundle-installed", "bundle-current"):
+                manifest = record["dubseed_manifest"]
+        return manifest
+
+    def snapshot(self) -> Snapshot:
+        """Everything that is not dubseedd's to change."""
+        found: dict[str, tuple[object, ...]] = {}
+        for root in (self.folder / "outside", self.store / "foreign", self.seeds):
+            for path in (root, *sorted(root.rglob("*"))):
+                status = path.lstat()
+                digest = hashlib.sha256(path.read_bytes()).digest() if stat.S_ISREG(status.st_mode) else b""
+                found[str(path)] = (status.st_mode, status.st_uid, status.st_mtime_ns, status.st_ino, digest)
+        return found
+
+
+def describe(files: Mapping[str, bytes]) -> str:
+    """Which of the files are right, for a sentence."""
+    told = []
+    for path in sorted({*files, *OLD.published, *NEW.published}):
+        whose = [version.name for version in (OLD, NEW) if version.published.get(path) == files.get(path)]
+        told.append(f"{path}: {len(files.get(path, b''))} bytes, {' and '.join(whose) or 'of nobody'}")
+    return "; ".join(told)
