@@ -7,7 +7,7 @@ import random
 import struct
 from dataclasses import dataclass, field
 
-from tests.torture.tracer import CHANGING, READING, SYNCING, WRITING, Call, Decision, Instead, Kill, Then
+from tests.torture.tracer import CHANGING, SYNCING, WRITING, Call, Decision, Instead, Kill, Then
 
 SHUTDOWN = (2 << 30) | (4 << 16) | (ord("X") << 8) | 125
 """FS_IOC_SHUTDOWN, as FS_IOC_SHUTDOWN of ext4 and XFS_IOC_GOINGDOWN."""
@@ -33,7 +33,8 @@ class Watching:
         return self.strike(call)
 
     def counts(self, call: Call) -> bool:
-        return (call.changes or call.name in READING) and call.path.startswith(self.below)
+        """An openat only counts when it makes a file, unless opening is all that is looked at."""
+        return (call.changes or call.name != "openat" or len(self.only) == 1) and call.path.startswith(self.below)
 
     def strike(self, call: Call) -> Decision:
         return None

@@ -16,7 +16,7 @@ from dubseedd.engine.publishing import settle
 from dubseedd.engine.store import BundleState, Store
 from tests.support.bundles import contents
 from tests.torture.figures import Lost, Torn
-from tests.torture.nursery import Ended
+from tests.torture.nursery import Ended, P
 from tests.torture.scene import Scene
 from tests.torture.tracer import Plan
 from tests.torture.versions import NAME, Version
@@ -25,20 +25,25 @@ START_SECONDS = 5.0
 
 
 def assert_invariants(
-    scene: Scene, ended: Ended[Plan] | None, *, before: Version | None, after: Version, acknowledged: bool | None = None
-) -> None:
-    """All of INV after a fault in the sync from `before` to `after`; the sync is completed by it.
+    scene: Scene,
+    ended: Ended[Plan],
+    *,
+    before: Version | None,
+    after: Version,
+    acknowledged: bool | None = None,
+    watching: P = None,  # type: ignore[assignment]
+) -> Ended[P]:
+    """All of INV after a fault in the sync from `before` to `after`; returns how the sync ended that completed it.
 
     `ended` is how the process ended, which tells what was acknowledged, unless the caller knows it better.
     """
     if acknowledged is None:
-        acknowledged = ended is not None and ended.acknowledged(NAME)
+        acknowledged = ended.acknowledged(NAME)
     assert_outside_is_untouched(scene)
     seen = assert_nothing_is_torn_or_lost(scene, before=before, after=after, acknowledged=acknowledged)
     assert_next_start_knows(scene, seen)
-    assert_next_sync_completes(scene, before=before, after=after)
-    if ended is not None:
-        assert not ended.leaked, f"(e) left open: {ended.leaked}"
+    assert not ended.leaked, f"(e) left open: {ended.leaked}"
+    return assert_next_sync_completes(scene, before=before, after=after, watching=watching)
 
 
 def assert_outside_is_untouched(scene: Scene) -> None:
@@ -95,9 +100,15 @@ def assert_next_start_knows(scene: Scene, seen: Version | None) -> None:
     assert _descriptors() == before, "(e) the store leaves descriptors open"
 
 
-def assert_next_sync_completes(scene: Scene, *, before: Version | None, after: Version) -> None:
+def assert_next_sync_completes(
+    scene: Scene,
+    *,
+    before: Version | None,
+    after: Version,
+    watching: P = None,  # type: ignore[assignment]
+) -> Ended[P]:
     """(d) In time, and with nothing left over but the version before."""
-    ended = scene.sync(after)
+    ended = scene.sync(after, watching)
     assert ended.status == 0, f"(d) the next sync fails: {ended.errors}"
     assert ended.seconds < START_SECONDS, f"(d) the next sync took {ended.seconds:.1f} s"
     assert "adopted" not in ended.output, f"(a) our own work was foreign: {ended.output}"
@@ -106,6 +117,7 @@ def assert_next_sync_completes(scene: Scene, *, before: Version | None, after: V
     assert_checks_out(scene.store / NAME)
     assert_nothing_is_left_over(scene, before=before)
     assert_outside_is_untouched(scene)
+    return ended
 
 
 def assert_nothing_is_left_over(scene: Scene, *, before: Version | None) -> None:

@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.bundles import contents, write_bundle
+from tests.torture.faults import Watching
 from tests.torture.figures import Torn
 from tests.torture.nursery import Ended, Nursery, P
 from tests.torture.versions import NAME, NEW, OLD, Version
@@ -20,7 +22,7 @@ Snapshot = Mapping[str, tuple[object, ...]]
 def make_seeds(folder: Path) -> Path:
     """Seeds as folders, one for each version, and the configuration of a store that keeps no room in reserve."""
     for version in (OLD, NEW):
-        write_bundle(folder / version.name / "models" / NAME, version.files)
+        write_bundle(folder / "sticks" / version.name / "models" / NAME, version.files)
     config = f'store.reserve = 0\ntrust.allowed_signers = "{folder}/nobody"\n'
     (folder / "dubseedd.toml").write_text(config)
     return folder
@@ -41,6 +43,11 @@ class Scene:
     @property
     def store(self) -> Path:
         return self.folder / "store"
+
+    @property
+    def sticks(self) -> Path:
+        """A folder for each version, mounted sticks for all that dubseedctl knows."""
+        return self.seeds / "sticks"
 
     @property
     def own(self) -> Path:
@@ -64,11 +71,28 @@ class Scene:
     def sync(self, version: Version, plan: P = None, *more: str) -> Ended[P]:  # type: ignore[assignment]
         """Run the sync of one version of the bundle, under a plan."""
         arguments = ("--store", str(self.store), "--config", str(self.seeds / "dubseedd.toml"), *more)
-        return self.nursery.run("sync", "--from", str(self.seeds / version.name), *arguments, plan=plan)
+        return self.nursery.run("sync", "--from", str(self.sticks / version.name), *arguments, plan=plan)
 
     def install(self, version: Version) -> None:
         ended = self.sync(version)
         assert ended.status == 0, ended.errors
+
+    def updates(self) -> Iterator[tuple[Version, Version]]:
+        """Updates to and fro without end, each like the other, as (what is installed, what comes); whoever takes one
+        completes it, or else the next begins with a store made anew."""
+        before, after = NEW, OLD
+        while True:
+            if self._seen() is not before:
+                self.start_anew()
+                self.install(after)
+                self.install(before)
+            yield before, after
+            before, after = after, before
+
+    def _seen(self) -> Version | None:
+        with suppress(Torn):
+            return self.visible()
+        return None
 
     def visible(self) -> Version | None:
         """The version that whoever looks sees; Torn where it is none."""
@@ -103,6 +127,14 @@ class Scene:
                 digest = hashlib.sha256(path.read_bytes()).digest() if stat.S_ISREG(status.st_mode) else b""
                 found[str(path)] = (status.st_mode, status.st_uid, status.st_mtime_ns, status.st_ino, digest)
         return found
+
+
+def calls_of_an_update(scene: Scene, watching: Watching) -> int:
+    """How many calls of an update count for a fault."""
+    _, after = next(scene.updates())
+    watched = scene.sync(after, watching)
+    assert watched.status == 0, watched.errors
+    return len(watched.plan.seen)
 
 
 def describe(files: Mapping[str, bytes]) -> str:

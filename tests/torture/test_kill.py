@@ -6,9 +6,9 @@ from tests.torture.amounts import amount, randomness
 from tests.torture.faults import KillAt, Watching, moments
 from tests.torture.figures import Row
 from tests.torture.invariants import assert_invariants
-from tests.torture.scene import Scene
+from tests.torture.scene import Scene, calls_of_an_update
 from tests.torture.tracer import CHANGING, READING
-from tests.torture.versions import NEW, OLD, Version
+from tests.torture.versions import NAME, NEW
 
 
 def test_a_kill_at_any_system_call_of_a_first_install_tears_nothing(scene: Scene) -> None:
@@ -25,24 +25,21 @@ def test_a_kill_at_any_system_call_of_a_first_install_tears_nothing(scene: Scene
 
 def test_a_kill_at_any_system_call_of_an_update_leaves_the_old_version_or_the_new_one(scene: Scene) -> None:
     step, rng = amount("R2"), randomness("R2 update")
-    before, after, total = updates(scene)
+    total = calls_of_an_update(scene, Watching(str(scene.store)))
     with Row("R2", "SIGKILL at a system call, update") as row:
-        for n in range(rng.randint(1, step), total + 1, step):
+        for n, (before, after) in zip(range(rng.randint(1, step), total + 1, step), scene.updates(), strict=False):
             with row.point(f"call {n} of {total}"):
                 ended = scene.sync(after, KillAt(str(scene.store), n=n))
                 assert ended.killed, f"call {n} never came"
                 assert_invariants(scene, ended, before=before, after=after)
-            before, after = after, before
 
 
 def test_kills_at_random_moments_of_one_sync_after_another_lose_nothing(scene: Scene) -> None:
     """Any call counts, on the seed as well; every other time the continued sync is killed again."""
     rng, everything = randomness("R1"), CHANGING | READING
-    before, after, _ = updates(scene)
-    total = len(scene.sync(after, Watching("/", everything)).plan.seen)
-    before, after = after, before
+    total = calls_of_an_update(scene, Watching("/", everything))
     with Row("R1", "SIGKILL at a random moment") as row:
-        for n in moments(rng, total, amount("R1")):
+        for n, (before, after) in zip(moments(rng, total, amount("R1")), scene.updates(), strict=False):
             plans = [KillAt("/", everything, n=n, midway=rng.random() < 0.5)]
             if rng.random() < 0.5:
                 plans.append(KillAt("/", everything, n=rng.randint(1, total), midway=rng.random() < 0.5))
@@ -50,18 +47,8 @@ def test_kills_at_random_moments_of_one_sync_after_another_lose_nothing(scene: S
                 acknowledged = False
                 for plan in plans:
                     ended = scene.sync(after, plan)
-                    acknowledged |= ended.acknowledged("tiny")
+                    acknowledged |= ended.acknowledged(NAME)
                 assert_invariants(scene, ended, before=before, after=after, acknowledged=acknowledged)
-            before, after = after, before
-
-
-def updates(scene: Scene) -> tuple[Version, Version, int]:
-    """Two updates, to and fro, so that from now on each is like the other: what is installed, what comes, its calls."""
-    scene.install(OLD)
-    scene.install(NEW)
-    watched = scene.sync(OLD, Watching(str(scene.store)))
-    assert watched.status == 0, watched.errors
-    return OLD, NEW, len(watched.plan.seen)
 
 
 @pytest.mark.parametrize("midway", [False, True], ids=["before the call", "in the call"])
@@ -71,5 +58,5 @@ def test_a_kill_comes_where_it_is_asked_for(scene: Scene, midway: bool) -> None:
     assert ended.killed
     assert ended.plan.hit is not None
     assert ended.plan.hit[1].endswith("/tree")
-    assert midway or not (scene.store / "tiny").exists()
+    assert midway or not (scene.store / NAME).exists()
     assert_invariants(scene, ended, before=None, after=NEW)
