@@ -174,6 +174,10 @@ class Filling:
 
     def _look_into(self, file: BundleFile) -> None:
         with writing_store(file.path):
-            notes = contents.judge(self._staging.tree, file.path, self._bundle.manifest)
+            try:
+                notes = contents.judge(self._staging.tree, file.path, self._bundle.manifest)
+            except StoreTrouble:
+                self._drop(file.path)
+                raise
         for note in notes:
             self._tools.note(f"{self._bundle.name}: {note}")
