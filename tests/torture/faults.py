@@ -5,9 +5,10 @@ import fcntl
 import os
 import random
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tests.torture.tracer import CHANGING, SYNCING, WRITING, Call, Decision, Instead, Kill, Then
+from tests.torture.tracer import CHANGING, SYNCING, Call, Decision, Instead, Kill, Then
 
 SHUTDOWN = (2 << 30) | (4 << 16) | (ord("X") << 8) | 125
 """FS_IOC_SHUTDOWN, as FS_IOC_SHUTDOWN of ext4 and XFS_IOC_GOINGDOWN."""
@@ -46,13 +47,11 @@ class Nth(Watching):
 
     n: int = 1
     hit: tuple[str, str] | None = None
-    offset: int | None = None
 
     def strike(self, call: Call) -> Decision:
         if len(self.seen) != self.n:
             return None
         self.hit = (call.name, call.path)
-        self.offset = call.offset
         return self.strike_now(call)
 
     def strike_now(self, call: Call) -> Decision:
@@ -118,33 +117,93 @@ class FillDisk(Nth):
 
 
 @dataclass(slots=True)
-class FlipRead(Nth):
-    """One bit of what was read is another one; `where` in [0, 1) says which."""
+class Flip(Nth):
+    """One bit is another one; `where` in [0, 1) says which, of the bytes that count for files of these sizes."""
 
+    sizes: Mapping[str, int] = field(default_factory=dict)
     where: float = 0.0
 
+    def counts(self, call: Call) -> bool:
+        return Watching.counts(self, call) and self.length(call) > 0
+
+    def length(self, call: Call) -> int:
+        """How many bytes of the call are within the file of the bundle; direct I/O goes beyond it."""
+        size = next((size for path, size in self.sizes.items() if call.path.endswith(f"/{path}")), 0)
+        return min(call.buffer[1], size - call.offset) if size else 0
+
+    def chosen(self, call: Call) -> tuple[int, int]:
+        """(byte within the call, mask)"""
+        bit = int(self.length(call) * 8 * self.where)
+        return bit // 8, 1 << bit % 8
+
+    def flip_in_memory(self, call: Call) -> None:
+        at, mask = self.chosen(call)
+        address = call.buffer[0] + at
+        call.change_memory(address, bytes([call.memory(address, 1)[0] ^ mask]))
+
+
+@dataclass(slots=True)
+class FlipRead(Flip):
+    """One bit of what was read."""
+
     def strike_now(self, call: Call) -> Decision:
-        def flip(result: int) -> None:
-            if result > 0:
-                _flip_in_memory(call, result, self.where)
+        return Then(lambda _: self.flip_in_memory(call))
+
+
+@dataclass(slots=True)
+class FlipInMemory(Flip):
+    """One bit of what is about to be written, in the memory of the process, for good."""
+
+    def strike_now(self, call: Call) -> Decision:
+        self.flip_in_memory(call)
+        return None
+
+
+@dataclass(slots=True)
+class FlipWrite(Flip):
+    """One bit of what a call writes at an offset: something else arrives than is in memory."""
+
+    def strike_now(self, call: Call) -> Decision:
+        at, mask = self.chosen(call)
+        data = bytearray(call.memory(*call.buffer))
+        data[at] ^= mask
+        with open(call.path, "r+b", buffering=0) as file:
+            os.pwrite(file.fileno(), data, call.offset)
+        return Instead(len(data))
+
+
+@dataclass(slots=True)
+class FlipOnDisk(Flip):
+    """One bit of what was just written, where it lies on the disk: below the file system, whose image is `image`."""
+
+    image: str = ""
+
+    def strike_now(self, call: Call) -> Decision:
+        def flip(_: int) -> None:
+            at, mask = self.chosen(call)
+            flip_below(call.path, call.offset + at, mask, self.image)
 
         return Then(flip)
 
 
-@dataclass(slots=True)
-class FlipWrite(Nth):
-    """One bit of what is about to be written is another one."""
+def flip_below(path: str, offset: int, mask: int, image: str) -> None:
+    """Flip bits of a byte of a file, in the image of its file system."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        place = physical(file.fileno(), offset)
+    with open(image, "r+b") as disk:
+        byte = os.pread(disk.fileno(), 1, place)[0]
+        os.pwrite(disk.fileno(), bytes([byte ^ mask]), place)
 
-    where: float = 0.0
 
-    def strike_now(self, call: Call) -> Decision:
-        _flip_in_memory(call, call.buffer[1], self.where)
-        return None
-
-
-def _flip_in_memory(call: Call, length: int, where: float) -> None:
-    address, bit = call.buffer[0] + int(length * 8 * where) // 8, int(length * 8 * where) % 8
-    call.change_memory(address, bytes([call.memory(address, 1)[0] ^ (1 << bit)]))
+def physical(descriptor: int, offset: int) -> int:
+    """Where a byte of a file lies on its disk: FS_IOC_FIEMAP."""
+    request = bytearray(struct.pack("=QQIIII", offset, 1, 0, 0, 1, 0) + bytes(56))
+    fcntl.ioctl(descriptor, 0xC020660B, request)
+    mapped, count = struct.unpack_from("=I", request, 20)[0], struct.unpack_from("=I", request, 24)[0]
+    logical, place = struct.unpack_from("=QQ", request, 32)
+    assert mapped == count == 1, "that byte lies nowhere"
+    return int(place + offset - logical)
 
 
 @dataclass(slots=True)
@@ -160,6 +219,3 @@ class WithoutSync:
 def moments(rng: random.Random, total: int, amount: int) -> list[int]:
     """So many moments in 1 … total, each drawn by itself."""
     return [rng.randint(1, total) for _ in range(amount)]
-
-
-ALL_WRITES = WRITING - {"copy_file_range"}

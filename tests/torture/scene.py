@@ -68,10 +68,14 @@ class Scene:
         shutil.rmtree(self.store, ignore_errors=True)
         self.settle_in()
 
-    def sync(self, version: Version, plan: P = None, *more: str) -> Ended[P]:  # type: ignore[assignment]
+    def sync(self, version: Version, plan: P = None) -> Ended[P]:  # type: ignore[assignment]
         """Run the sync of one version of the bundle, under a plan."""
-        arguments = ("--store", str(self.store), "--config", str(self.seeds / "dubseedd.toml"), *more)
-        return self.nursery.run("sync", "--from", str(self.sticks / version.name), *arguments, plan=plan)
+        return self.sync_from(self.sticks / version.name, plan)
+
+    def sync_from(self, stick: Path, plan: P = None) -> Ended[P]:  # type: ignore[assignment]
+        """Run the sync of any stick."""
+        arguments = ("--store", str(self.store), "--config", str(self.seeds / "dubseedd.toml"))
+        return self.nursery.run("sync", "--from", str(stick), *arguments, plan=plan)
 
     def install(self, version: Version) -> None:
         ended = self.sync(version)

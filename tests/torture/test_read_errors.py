@@ -10,8 +10,9 @@ from tests.torture.invariants import assert_invariants
 from tests.torture.nursery import Ended
 from tests.torture.scene import Scene, calls_of_an_update
 from tests.torture.tracer import READING
-from tests.torture.versions import NAME
+from tests.torture.versions import NAME, NEW
 
+CONTENT = frozenset(path for path, data in NEW.files.items() if data)
 OPENING = frozenset({"openat"})
 
 
@@ -40,8 +41,8 @@ def assert_refused_by_name(ended: Ended[FailAt], seed: Path) -> None:
     else:
         told = str(inner.relative_to(f"models/{NAME}"))
     assert told in ended.errors, f"{told} is not named: {ended.errors}"
-    if ended.plan.offset is not None:
-        assert re.search(rf"at byte {ended.plan.offset}\b", ended.errors), ended.errors
+    if name != "getdents64" and told in CONTENT:
+        assert re.search(r"at byte \d+\b", ended.errors), ended.errors
 
 
 def test_what_cannot_be_opened_on_the_stick_is_one_sentence(scene: Scene) -> None:

@@ -141,9 +141,12 @@ class Call:
         return address, length
 
     @property
-    def offset(self) -> int | None:
-        """Where in the file it reads or writes; None where the descriptor knows."""
-        return self.arguments[3] if self.name.startswith("p") else None
+    def offset(self) -> int:
+        """Where in the file it reads or writes."""
+        if self.name.startswith("p"):
+            return self.arguments[3]
+        with open(f"/proc/{self.tid}/fdinfo/{self.arguments[0]}", encoding="ascii") as info:
+            return int(info.readline().removeprefix("pos:"))
 
     @property
     def changes(self) -> bool:
