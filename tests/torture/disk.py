@@ -1,11 +1,14 @@
 """Disks: images with a file system, mounted by loop devices of their own, small and quick enough for hundreds."""
 
+import ctypes
+import errno
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.machine import run, succeeds
+from tools.machine import run
 
 MAKERS = {
     "ext4": ("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
@@ -14,6 +17,9 @@ MAKERS = {
 }
 SIZES = {"ext4": 96 << 20, "xfs": 320 << 20, "btrfs": 192 << 20}
 """In bytes: little more than each makes a file system of."""
+PATIENCE_SECONDS = 10.0
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Disk:
         run("mount", "-t", self.filesystem, "-o", options, str(self.image), str(self.folder))
 
     def unmount(self) -> None:
-        run("umount", str(self.folder))
+        unmount(self.folder)
 
     def __enter__(self) -> Path:
         self.mount()
@@ -61,10 +67,21 @@ class Disk:
 
     def forget(self) -> None:
         """Leave nothing behind, whatever happened."""
-        if succeeds("mountpoint", "--quiet", str(self.folder)):
-            run("umount", "--lazy", str(self.folder), check=False)
+        if os.path.ismount(self.folder):
+            unmount(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.image.unlink(missing_ok=True)
+
+
+def unmount(folder: Path) -> None:
+    """umount(2) itself: umount(8) looks into mountinfo, which misses lines while others mount. A udisksd that runs on
+    this machine looks into every new mount for a moment, and nothing tells when it has done so."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while _libc.umount2(os.fsencode(folder), 0) != 0:
+        number = ctypes.get_errno()
+        if number != errno.EBUSY or time.monotonic() > deadline:
+            raise OSError(number, os.strerror(number), str(folder))
+        time.sleep(0.01)
 
 
 def copy_sparse(source: Path, target: Path) -> None:

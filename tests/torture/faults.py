@@ -13,6 +13,7 @@ from tests.torture.tracer import CHANGING, SYNCING, Call, Decision, Instead, Kil
 SHUTDOWN = (2 << 30) | (4 << 16) | (ord("X") << 8) | 125
 """FS_IOC_SHUTDOWN, as FS_IOC_SHUTDOWN of ext4 and XFS_IOC_GOINGDOWN."""
 WITHOUT_LOG_FLUSH = 2
+STDOUT = 1
 
 
 @dataclass(slots=True)
@@ -131,13 +132,16 @@ class Flip(Nth):
         size = next((size for path, size in self.sizes.items() if call.path.endswith(f"/{path}")), 0)
         return min(call.buffer[1], size - call.offset) if size else 0
 
-    def chosen(self, call: Call) -> tuple[int, int]:
-        """(byte within the call, mask)"""
+    def strike_now(self, call: Call) -> Decision:
         bit = int(self.length(call) * 8 * self.where)
-        return bit // 8, 1 << bit % 8
+        return self.flip(call, bit // 8, 1 << bit % 8)
 
-    def flip_in_memory(self, call: Call) -> None:
-        at, mask = self.chosen(call)
+    def flip(self, call: Call, at: int, mask: int) -> Decision:
+        """Flip the bit `mask` of the byte `at` of the call."""
+        raise NotImplementedError
+
+    @staticmethod
+    def flip_in_memory(call: Call, at: int, mask: int) -> None:
         address = call.buffer[0] + at
         call.change_memory(address, bytes([call.memory(address, 1)[0] ^ mask]))
 
@@ -146,16 +150,16 @@ class Flip(Nth):
 class FlipRead(Flip):
     """One bit of what was read."""
 
-    def strike_now(self, call: Call) -> Decision:
-        return Then(lambda _: self.flip_in_memory(call))
+    def flip(self, call: Call, at: int, mask: int) -> Decision:
+        return Then(lambda _: self.flip_in_memory(call, at, mask))
 
 
 @dataclass(slots=True)
 class FlipInMemory(Flip):
     """One bit of what is about to be written, in the memory of the process, for good."""
 
-    def strike_now(self, call: Call) -> Decision:
-        self.flip_in_memory(call)
+    def flip(self, call: Call, at: int, mask: int) -> Decision:
+        self.flip_in_memory(call, at, mask)
         return None
 
 
@@ -163,8 +167,7 @@ class FlipInMemory(Flip):
 class FlipWrite(Flip):
     """One bit of what a call writes at an offset: something else arrives than is in memory."""
 
-    def strike_now(self, call: Call) -> Decision:
-        at, mask = self.chosen(call)
+    def flip(self, call: Call, at: int, mask: int) -> Decision:
         data = bytearray(call.memory(*call.buffer))
         data[at] ^= mask
         with open(call.path, "r+b", buffering=0) as file:
@@ -178,12 +181,9 @@ class FlipOnDisk(Flip):
 
     image: str = ""
 
-    def strike_now(self, call: Call) -> Decision:
-        def flip(_: int) -> None:
-            at, mask = self.chosen(call)
-            flip_below(call.path, call.offset + at, mask, self.image)
-
-        return Then(flip)
+    def flip(self, call: Call, at: int, mask: int) -> Decision:
+        path, offset = call.path, call.offset + at
+        return Then(lambda _: flip_below(path, offset, mask, self.image))
 
 
 def flip_below(path: str, offset: int, mask: int, image: str) -> None:
@@ -207,13 +207,26 @@ def physical(descriptor: int, offset: int) -> int:
 
 
 @dataclass(slots=True)
-class WithoutSync:
-    """Nothing is ever flushed: every fsync is said to have been done. The control of the crash states."""
+class Acknowledging:
+    """Notes how much there was in a recorder's log when the process said that a bundle is installed.
 
-    calls: frozenset[str] = SYNCING
+    Where it `forgets_to_sync`, nothing is ever flushed: each fsync is said to have been done. That is the control.
+    """
+
+    log: str
+    forgets_to_sync: bool = False
+    moment: int = 0
+
+    @property
+    def calls(self) -> frozenset[str]:
+        return SYNCING | {"write"} if self.forgets_to_sync else frozenset({"write"})
 
     def at(self, call: Call) -> Decision:
-        return Instead(0)
+        if call.name in SYNCING:
+            return Instead(0)
+        if call.arguments[0] == STDOUT and b" is installed" in call.memory(*call.buffer):
+            self.moment = os.stat(self.log).st_size
+        return None
 
 
 def moments(rng: random.Random, total: int, amount: int) -> list[int]:

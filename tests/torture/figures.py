@@ -21,10 +21,14 @@ class Lost(AssertionError):
 
 @dataclass(slots=True)
 class Row:
-    """One row being run: each fault is a point; what fails is counted and told at the end, with what to do again."""
+    """One row being run: each fault is a point; what fails is counted and told at the end, with what to do again.
+
+    A control is a row that has to find something torn or lost.
+    """
 
     name: str
     what: str
+    is_control: bool = False
     passed: int = 0
     torn: int = 0
     lost: int = 0
@@ -38,7 +42,9 @@ class Row:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.seconds = time.monotonic() - self.began
-        if kind is None and self.failures:
+        if kind is None and self.is_control:
+            assert self.torn + self.lost, f"{self.name} {self.what}: nothing was torn or lost, so the test sees nothing"
+        elif kind is None and self.failures:
             told = "\n\n".join(self.failures[:MOST_TOLD])
             raise AssertionError(
                 f"{self.name} {self.what}: {len(self.failures)} of {self.amount} faults were not survived; "

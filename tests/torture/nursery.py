@@ -36,6 +36,11 @@ class Ended(Generic[P]):
     leaked: tuple[str, ...]
     plan: P
 
+    @classmethod
+    def by_power_cut(cls) -> "Ended[None]":
+        """Nobody knows how it ended."""
+        return Ended(-9, "", "", 0.0, (), None)
+
     @property
     def killed(self) -> bool:
         return self.status < 0

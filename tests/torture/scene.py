@@ -30,11 +30,15 @@ def make_seeds(folder: Path) -> Path:
 
 @dataclass(slots=True)
 class Scene:
-    """`folder` holds the store and what is not the store's business; `seeds` is what make_seeds made."""
+    """`folder` holds the store and what is not the store's business; `seeds` is what make_seeds made.
+
+    Unless it is `shared` with others, the store is a folder that dubseedd makes.
+    """
 
     folder: Path
     seeds: Path
     nursery: Nursery
+    shared: bool = True
     before: Snapshot = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +47,10 @@ class Scene:
     @property
     def store(self) -> Path:
         return self.folder / "store"
+
+    @property
+    def _foreign(self) -> tuple[Path, ...]:
+        return (self.folder / "outside", self.store / "foreign") if self.shared else (self.folder / "outside",)
 
     @property
     def sticks(self) -> Path:
@@ -55,7 +63,7 @@ class Scene:
 
     def settle_in(self) -> None:
         """Put things of others beside the store and into it, where they are missing, and remember what there is."""
-        for foreign in (self.folder / "outside", self.store / "foreign"):
+        for foreign in self._foreign:
             if not foreign.exists():
                 (foreign / "inner").mkdir(parents=True)
                 (foreign / "inner" / "file").write_bytes(b"somebody else's")
@@ -125,7 +133,7 @@ class Scene:
     def snapshot(self) -> Snapshot:
         """Everything that is not dubseedd's to change."""
         found: dict[str, tuple[object, ...]] = {}
-        for root in (self.folder / "outside", self.store / "foreign", self.seeds):
+        for root in (*self._foreign, self.seeds):
             for path in (root, *sorted(root.rglob("*"))):
                 status = path.lstat()
                 digest = hashlib.sha256(path.read_bytes()).digest() if stat.S_ISREG(status.st_mode) else b""
