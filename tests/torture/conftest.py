@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.conftest import client, daemon, make_stick, plug, undo  # noqa: F401 - fixtures
 from tests.torture import figures, tracer
 from tests.torture.disk import Disk, left_behind
 from tests.torture.nursery import Nursery

@@ -27,19 +27,23 @@ P = TypeVar("P", bound=Plan | None)
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[P]):
-    """How a process ended: its exit status, -9 where it was killed; what it said; its plan, with what that has seen."""
+    """How a process ended: its exit status, -9 where it was killed; what it said; its plan, with what that has seen.
+
+    What it left open and its peak of resident memory are known where it was not killed.
+    """
 
     status: int
     output: str
     errors: str
     seconds: float
     leaked: tuple[str, ...]
+    peak_bytes: int
     plan: P
 
     @classmethod
     def by_power_cut(cls) -> "Ended[None]":
         """Nobody knows how it ended."""
-        return Ended(-9, "", "", 0.0, (), None)
+        return Ended(-9, "", "", 0.0, (), 0, None)
 
     @property
     def killed(self) -> bool:
@@ -97,26 +101,28 @@ def serve(requests_fd: int, answers_fd: int, folder: str) -> None:
 
 
 def _run(argv: tuple[str, ...], plan: Plan | None, folder: Path) -> Ended[Plan | None]:
-    output, errors, leaked = folder / "output", folder / "errors", folder / "leaked"
-    for file in (output, errors, leaked):
+    files = output, errors, remains = folder / "output", folder / "errors", folder / "remains"
+    for file in files:
         file.write_bytes(b"")
     ready, go = os.pipe()
     began = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        _be_born(argv, plan, (ready, go), (output, errors, leaked))
+        _be_born(argv, plan, (ready, go), files)
     os.close(ready)
     if plan is not None:
         tracer.seize(pid)
     os.write(go, b"!")
     os.close(go)
     status = tracer.trace(pid, plan) if plan is not None else os.waitpid(pid, 0)[1]
+    peak, *leaked = remains.read_text().splitlines() or ["0"]
     return Ended(
         os.waitstatus_to_exitcode(status),
         output.read_text(),
         errors.read_text(),
         time.monotonic() - began,
-        tuple(leaked.read_text().splitlines()),
+        tuple(leaked),
+        int(peak) << 10,
         plan,
     )
 
@@ -141,7 +147,9 @@ def _be_born(argv: tuple[str, ...], plan: Plan | None, gate: tuple[int, int], fi
         status = main(list(argv))
         sys.stdout.flush()
         sys.stderr.flush()
-        files[2].write_text("\n".join(_descriptors() - before))
+        leaked = sorted(_descriptors() - before)
+        peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+        files[2].write_text("\n".join([peak, *leaked]))
     finally:
         os._exit(status)
 
