@@ -73,11 +73,19 @@ ROWS: list[Row] = []
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as a table."""
+    """The rows as a table, those of the same kind as one."""
+    kinds: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        kind = kinds.setdefault((row.name, row.what), Row(row.name, row.what))
+        kind.passed += row.passed
+        kind.torn += row.torn
+        kind.lost += row.lost
+        kind.failures += row.failures
+        kind.seconds += row.seconds
     lines = ["| row | what | amount | passed | torn | lost | duration |", "|---|---|---|---|---|---|---|"]
     lines += [
         f"| {row.name} | {row.what} | {row.amount:,} | {row.passed:,} | {row.torn:,} | {row.lost:,} "
         f"| {row.seconds:,.1f} s |"
-        for row in rows
+        for row in kinds.values()
     ]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from tests.support.bundles import manifest_of, model_files, published
 NAME = "tiny"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Version:
     """One version of the bundle: its files by path."""
 
