@@ -61,7 +61,7 @@ class Reader:
                 self._look()
 
     def _look(self) -> None:
-        """A folder that is held open stays the same one; where that is no whole version, it is not what is published."""
+        """A folder that is held open stays the same one; what is no whole version in it is not the published one."""
         descriptor = os.open(self.store / NAME, os.O_RDONLY | os.O_DIRECTORY)
         try:
             found = contents(Path(f"/proc/self/fd/{descriptor}"))

@@ -19,6 +19,9 @@ from tests.torture.replay import crash_states
 from tests.torture.scene import Scene
 from tests.torture.versions import NEW, OLD, Version
 
+CONTROLS = 60
+"""States of each file system, whatever the amount: enough that some are lost."""
+
 
 @pytest.fixture
 def template(request: pytest.FixtureRequest, ground: Path, seeds: Path, nursery: Nursery) -> Iterator[Disk]:
@@ -126,7 +129,7 @@ def test_without_fsync_the_same_states_are_found_torn_or_lost(life: Life, seeds:
     """The control: a test that finds nothing here would find nothing anywhere."""
     rng = randomness("R4 control", life.base.filesystem)
     with Row("R4", f"the control without fsync, {life.base.filesystem}", is_control=True) as row:
-        for state in crash_states(life.base, life.log, share(amount("R4")), rng):
+        for state in crash_states(life.base, life.log, CONTROLS, rng):
             before, after, acknowledged = life.expected(state.moment)
             with row.point(state.label), state.disk as folder:
                 scene = Scene(folder, seeds, nursery, shared=False)
