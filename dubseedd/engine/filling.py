@@ -23,7 +23,7 @@ from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import Store
 from dubseedd.engine.trouble import reading_seed, writing_store
 from dubseedd.errors import SeedRefused, StoreTrouble
-from dubseedd.names import ErrorName
+from dubseedd.names import MANIFEST, ErrorName
 
 
 @dataclass(slots=True)
@@ -171,6 +171,19 @@ class Filling:
                     file=file.path,
                 )
         self._meter.current_file = ""
+
+    def read_manifest_back(self) -> None:
+        """Compare the staged SHA256SUMS, as the disk gives it back, with that of the seed."""
+        manifest, folder = self._bundle.manifest, self._staging.tree
+        with writing_store(MANIFEST):
+            found = copying.digest_file(self._pump, folder, MANIFEST, len(manifest.raw), count=lambda _: None).sha256
+        if found != manifest.sha256:
+            raise StoreTrouble(
+                ErrorName.CHECKSUM_MISMATCH,
+                f"{MANIFEST} was written well and reads back differently (SHA-256 {found}, expected "
+                f"{manifest.sha256}); the store's disk is failing, check it before the next sync",
+                file=MANIFEST,
+            )
 
     def _look_into(self, file: BundleFile) -> None:
         with writing_store(file.path):

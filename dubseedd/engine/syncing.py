@@ -171,8 +171,10 @@ class BundleSync:
             filling.copy_all(plan)
             if self._tools.config.sync.read_back:
                 filling.read_all_back()
-        with writing_store(MANIFEST):
-            self._receipt = self._draw_up_receipt(bundle, staging, seed.uuid)
+            with writing_store(MANIFEST):
+                self._receipt = self._draw_up_receipt(bundle, staging, seed.uuid)
+            if self._tools.config.sync.read_back:
+                filling.read_manifest_back()
         return Readiness.STAGED
 
     def _count(self, plan: Plan) -> None:
