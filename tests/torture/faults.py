@@ -186,6 +186,17 @@ class FlipOnDisk(Flip):
         return Then(lambda _: flip_below(path, offset, mask, self.image))
 
 
+@dataclass(slots=True)
+class FlipOnDiskOf(FlipOnDisk):
+    """One bit of what was just written, where these very bytes were."""
+
+    content: bytes = b""
+
+    def length(self, call: Call) -> int:
+        address, length = call.buffer
+        return length if call.memory(address, length) == self.content else 0
+
+
 def flip_below(path: str, offset: int, mask: int, image: str) -> None:
     """Flip bits of a byte of a file, in the image of its file system."""
     with open(path, "rb") as file:

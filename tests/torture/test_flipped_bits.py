@@ -11,7 +11,7 @@ from dubseedd.names import MANIFEST
 from tests.support.bundles import write_bundle
 from tests.torture.amounts import amount, randomness
 from tests.torture.disk import Disk
-from tests.torture.faults import Flip, FlipInMemory, FlipOnDisk, FlipRead, FlipWrite, flip_below
+from tests.torture.faults import Flip, FlipInMemory, FlipOnDisk, FlipOnDiskOf, FlipRead, FlipWrite, flip_below
 from tests.torture.figures import Row
 from tests.torture.invariants import assert_invariants, assert_nothing_is_torn_or_lost
 from tests.torture.nursery import Ended
@@ -86,6 +86,19 @@ def test_a_bit_that_is_flipped_on_the_disk_after_writing_is_caught(scene: Scene,
     """In the image below the file system, where a read-back from the page cache would not see it."""
     image, what = str(ground / "scene.img"), "a bit flipped on the disk after writing"
     flipped_and_caught(scene, FlipOnDisk, f"{scene.own}/staging", WRITING, what, image=image)
+
+
+def test_a_bit_that_is_flipped_in_the_manifest_on_the_disk_is_caught(scene: Scene, ground: Path) -> None:
+    rng, image = randomness("R10 manifest"), str(ground / "scene.img")
+    with Row("R10", "a bit flipped in SHA256SUMS on the disk") as row:
+        for _, (before, after) in zip(range(amount("R10") // 10), scene.updates(), strict=False):
+            content = after.published[MANIFEST]
+            plan = FlipOnDiskOf(str(scene.own), WRITING, n=1, where=rng.random(), image=image, content=content)
+            with row.point(f"where {plan.where}"):
+                ended = scene.sync(after, plan)
+                assert ended.plan.hit, "SHA256SUMS was never written"
+                assert_caught(scene, ended, before=before, after=after)
+                assert_invariants(scene, ended, before=before, after=after)
 
 
 def flipped_and_caught(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tests.support.bundles import manifest_of, model_files, published
@@ -15,7 +15,7 @@ class Version:
     """One version of the bundle: its files by path."""
 
     name: str
-    files: Mapping[str, bytes]
+    files: Mapping[str, bytes] = field(repr=False)
 
     @cached_property
     def digest(self) -> str:
