@@ -15,6 +15,7 @@ from pathlib import Path
 from dubseedd.engine.publishing import settle
 from dubseedd.engine.store import BundleState, Store
 from tests.support.bundles import contents
+from tests.torture.faults import Nth
 from tests.torture.figures import Lost, Torn
 from tests.torture.nursery import Ended, P
 from tests.torture.scene import Scene
@@ -44,6 +45,11 @@ def assert_invariants(
     assert_next_start_knows(scene, seen)
     assert not ended.leaked, f"(e) left open: {ended.leaked}"
     return assert_next_sync_completes(scene, before=before, after=after, watching=watching)
+
+
+def assert_struck(ended: Ended[Nth]) -> None:
+    """The fault came; or all went well, for a sync that has to wait makes more calls than the next one that has not."""
+    assert ended.plan.hit or ended.status == 0, f"the process ended before the fault came: {ended.errors}"
 
 
 def assert_outside_is_untouched(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from tests.torture.amounts import amount, randomness
 from tests.torture.disk import MAKERS, Disk
 from tests.torture.faults import Acknowledging, PowerCut, Watching, moments
 from tests.torture.figures import Row
-from tests.torture.invariants import assert_invariants, assert_nothing_is_torn_or_lost
+from tests.torture.invariants import assert_invariants, assert_nothing_is_torn_or_lost, assert_struck
 from tests.torture.nursery import Ended, Nursery
 from tests.torture.recorder import recording
 from tests.torture.replay import crash_states
@@ -67,7 +67,7 @@ def cut_and_look(disk: Disk, seeds: Path, nursery: Nursery, *, n: int, lives_on:
     with disk as folder:
         scene = Scene(folder, seeds, nursery)
         ended = scene.sync(NEW, PowerCut(str(scene.store), n=n, disk=str(folder), lives_on=lives_on))
-        assert ended.plan.hit, f"call {n} never came"
+        assert_struck(ended)
     with disk:
         assert_invariants(scene, ended, before=OLD, after=NEW)
 

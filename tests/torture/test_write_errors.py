@@ -12,7 +12,7 @@ from tests.torture.amounts import amount, randomness
 from tests.torture.disk import Disk
 from tests.torture.faults import FailAt, FillDisk, Watching, moments
 from tests.torture.figures import Row
-from tests.torture.invariants import assert_invariants, assert_nothing_is_torn_or_lost
+from tests.torture.invariants import assert_invariants, assert_nothing_is_torn_or_lost, assert_struck
 from tests.torture.nursery import Ended, Nursery
 from tests.torture.scene import Scene, calls_of_an_update
 from tests.torture.tracer import MAKING, RENAMING, SYNCING, WRITING
@@ -105,7 +105,7 @@ def test_a_disk_that_becomes_full_under_an_update_is_told_and_the_sync_goes_on_w
                 ended = small.sync(after, FillDisk(str(small.store), n=n, filler=str(filler)))
                 acknowledged = ended.acknowledged(NAME)
                 try:
-                    assert ended.plan.hit, f"call {n} never came"
+                    assert_struck(ended)
                     assert acknowledged or " full " in ended.errors, ended.errors
                     assert_nothing_is_torn_or_lost(small, before=before, after=after, acknowledged=acknowledged)
                 finally:
