@@ -37,7 +37,7 @@ FILES = \
   dubseedd/bus/org.dubnium.Seed1.xml:$(dbusdir)/interfaces/org.dubnium.Seed1.xml \
   $(patsubst %,%:$(catalogdir)/dubseedd.catalog,$(wildcard systemd/dubseedd.catalog))
 
-.PHONY: help provision try test lint coverage measure install uninstall clean
+.PHONY: help provision try test lint coverage torture measure install uninstall clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -56,6 +56,9 @@ lint: provision  ## format, style, types, layers
 
 coverage: provision  ## run all tests and show the lines that none of them reaches
 	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS) && .venv/bin/coverage report --show-missing --skip-covered
+
+torture: provision  ## kill, cut the power, break disks and sticks, for an hour [R1=2000 … R15=100000] [TORTURE_SEED=]
+	@$(PYTHON_VENV) -m tests.torture $(PYTEST_ARGS)
 
 measure: provision  ## what one sync and an idle daemon cost on this machine
 	@$(PYTHON_VENV) -m tests.measure

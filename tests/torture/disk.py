@@ -1,0 +1,107 @@
+"""Disks: images with a file system, mounted by loop devices of their own, small and quick enough for hundreds."""
+
+import ctypes
+import errno
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.machine import run
+
+MAKERS = {
+    "ext4": ("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
+    "xfs": ("mkfs.xfs", "-q", "-f"),
+    "btrfs": ("mkfs.btrfs", "-q", "-f"),
+}
+SIZES = {"ext4": 96 << 20, "xfs": 320 << 20, "btrfs": 192 << 20}
+"""In bytes: little more than each makes a file system of."""
+PATIENCE_SECONDS = 10.0
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """An image and the folder where it is mounted."""
+
+    image: Path
+    folder: Path
+    filesystem: str
+
+    @classmethod
+    def made(cls, image: Path, filesystem: str, *, size: int = 0) -> "Disk":
+        """An empty one."""
+        with image.open("wb") as file:
+            file.truncate(size or SIZES[filesystem])
+        run(*MAKERS[filesystem], str(image))
+        return cls.of(image, filesystem)
+
+    @classmethod
+    def of(cls, image: Path, filesystem: str) -> "Disk":
+        """One that is there already."""
+        folder = image.with_suffix(".mount")
+        folder.mkdir(exist_ok=True)
+        return cls(image, folder, filesystem)
+
+    def copied(self, image: Path) -> "Disk":
+        """Another one, the same to the last byte; this one may not be mounted."""
+        copy_sparse(self.image, image)
+        return Disk.of(image, self.filesystem)
+
+    def mount(self) -> None:
+        # two copies of one file system are not mounted at a time, but xfs remembers for a moment
+        options = "loop,nouuid" if self.filesystem == "xfs" else "loop"
+        run("mount", "-t", self.filesystem, "-o", options, str(self.image), str(self.folder))
+
+    def unmount(self) -> None:
+        unmount(self.folder)
+
+    def __enter__(self) -> Path:
+        self.mount()
+        return self.folder
+
+    def __exit__(self, *_: object) -> None:
+        self.unmount()
+
+    def forget(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        if os.path.ismount(self.folder):
+            unmount(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.image.unlink(missing_ok=True)
+
+
+def unmount(folder: Path) -> None:
+    """umount(2) itself: umount(8) looks into mountinfo, which misses lines while others mount. A udisksd that runs on
+    this machine looks into every new mount for a moment, and nothing tells when it has done so."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while _libc.umount2(os.fsencode(folder), 0) != 0:
+        number = ctypes.get_errno()
+        if number != errno.EBUSY or time.monotonic() > deadline:
+            raise OSError(number, os.strerror(number), str(folder))
+        time.sleep(0.01)
+
+
+def copy_sparse(source: Path, target: Path) -> None:
+    """Copy a file, its holes as holes."""
+    with source.open("rb") as reader, target.open("wb") as writer:
+        size = os.fstat(reader.fileno()).st_size
+        writer.truncate(size)
+        at = 0
+        while at < size:
+            try:
+                begin = os.lseek(reader.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                return
+            at = os.lseek(reader.fileno(), begin, os.SEEK_HOLE)
+            while begin < at:
+                begin += os.copy_file_range(reader.fileno(), writer.fileno(), at - begin, begin, begin)
+
+
+def left_behind(below: Path) -> list[str]:
+    """Mounts and loop devices that belong to a folder."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    loops = run("losetup", "--noheadings", "--raw", "--output", "NAME,BACK-FILE", "--list").splitlines()
+    return [line for line in (*mounts, *loops) if f"{below}/" in line]
