@@ -7,6 +7,8 @@ SEED ?=
 SMALL ?= 100000
 RUNS ?= 5
 ONLY ?=
+OUTPUT ?= docs/benchmarks
+LABEL ?= DUB-SEED
 
 # Where `make install` puts things; DESTDIR stages them for a package.
 DESTDIR ?=
@@ -66,7 +68,8 @@ measure: provision  ## what one sync and an idle daemon cost on this machine
 bench: SIZE = 4GiB
 bench: provision  ## compare with the runbook and the disk [SIZE=1GiB] [SMALL=10000] [RUNS=5] [ONLY=throughput,idle]
 	@command -v rclone >/dev/null || apt-get install -qq --no-install-recommends rclone >/dev/null 2>&1 || true
-	@$(PYTHON_VENV) -m tools.bench --size "$(SIZE)" --small "$(SMALL)" --runs "$(RUNS)" --only "$(ONLY)"
+	@$(PYTHON_VENV) -m tools.bench --size "$(SIZE)" --small "$(SMALL)" --runs "$(RUNS)" --only "$(ONLY)" \
+	  --output "$(OUTPUT)" --label "$(LABEL)"
 
 install: provision  ## install on this machine [PREFIX=/usr/local] [DESTDIR=]
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(libdir)" CONFIG="$(config)" PYTHON="$(PYTHON)" \

@@ -22,9 +22,11 @@ from tools.bench.parts import PARTS
 from tools.bench.report import CHART, FIGURES, Part, keep, machine
 from tools.bench.rounds import say
 from tools.bench.table import table
-from tools.machine import CannotRun
+from tools.machine import CannotRun, succeeds
 
 DOCS = Path("docs") / "benchmarks"
+RULES = "80-dubseedd.rules"
+RULES_FOLDERS = ("/etc", "/run", "/usr/local/lib", "/usr/lib")
 UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -72,6 +74,15 @@ def refuse_what_cannot_be() -> None:
         raise CannotRun(f"{', '.join(missing)} is missing: make provision")
 
 
+def refuse_neighbours(label: str) -> None:
+    """CannotRun where the machine's own daemon would take the seed of the bench, or ours a stick that is plugged in."""
+    other = "or take another label: make bench LABEL=DUB-BENCH"
+    if succeeds("blkid", "-L", label):
+        raise CannotRun(f"a seed labelled {label} is plugged in: pull it out, {other}")
+    if label == DEFAULT_LABEL and any(os.path.exists(f"{folder}/udev/rules.d/{RULES}") for folder in RULES_FOLDERS):
+        raise CannotRun(f"dubseedd is installed here and would take the seed of the bench: make uninstall, {other}")
+
+
 def measure(order: Order, names: Sequence[str], output: Path) -> list[Part]:
     """The parts one after the other, each shown and kept as soon as it is there. One that cannot be stops no other."""
     where = machine(direct_io=takes_direct_io(order.folder))
@@ -90,6 +101,7 @@ def measure(order: Order, names: Sequence[str], output: Path) -> list[Part]:
 
 def bench(options: argparse.Namespace) -> int:
     refuse_what_cannot_be()
+    refuse_neighbours(options.label)
     with ExitStack() as undo:
         folder = Path(tempfile.mkdtemp(prefix="dubseedd-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")))
         undo.callback(shutil.rmtree, folder)

@@ -1,6 +1,7 @@
 """What is ordered: how much is to be measured how often, and the entrants that several parts have in common."""
 
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from tools.bench.costs import Cost
 from tools.bench.disk import Stage, stage
 from tools.bench.plugged import Plug
 from tools.bench.rounds import Entrant, on_disks
-from tools.machine import provide
+from tools.machine import CannotRun, provide
 
 CONFIG = """seed.label = "{label}"
 store.path = "{store}"
@@ -47,14 +48,31 @@ class Order:
         return Plug(provide(self.undo, self.folder), self.config())
 
     def sync(self, read_bytes_per_second: int = 0) -> Entrant:
+        """dubseedctl between the mounted disks; 0 is no limit."""
         return on_disks(candidates.sync(self.config()), read_bytes_per_second)
 
-    def daemon(self, read_bytes_per_second: int = 0) -> Entrant:
-        """The daemon, from the plug into a fresh store until it announces the bundle. 0 is no limit."""
+    def ours(self, notes: list[str], read_bytes_per_second: int = 0) -> list[Entrant]:
+        """dubseedctl, and the daemon where this machine can have one; else a note says why not. 0 is no limit."""
+        entrants = [self.sync(read_bytes_per_second)]
+        with noting(candidates.DAEMON, notes):
+            entrants.append(self._daemon(self.plug, read_bytes_per_second))
+        return entrants
+
+    @staticmethod
+    def _daemon(plug: Plug, read_bytes_per_second: int) -> Entrant:
+        """From the plug, with an empty store, until the bundle is announced."""
 
         def run(stage: Stage) -> Cost:
-            plug = self.plug
             with stage.fresh_store():
                 return plug.published(stage, read_bytes_per_second)
 
         return Entrant(candidates.DAEMON, run)
+
+
+@contextmanager
+def noting(what: str, notes: list[str], only: type[CannotRun] = CannotRun) -> Iterator[None]:
+    """Something that may be left out; the note says why."""
+    try:
+        yield
+    except only as reason:
+        notes.append(f"{what} is left out: {reason}")

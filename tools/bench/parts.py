@@ -12,14 +12,15 @@ from dubseedd.core.manifest import parse
 from dubseedd.engine.adopting import Adoption, seal
 from dubseedd.engine.store import Store
 from tools.bench import candidates, targets
-from tools.bench.candidates import BOUND, COPY, COPY_PHASE, DAEMON, READING, RUNBOOK, SYNC
+from tools.bench.candidates import BOUND, COPY, COPY_PHASE, DAEMON, READING, RUNBOOK, SYNC, Candidate
 from tools.bench.chart import Series
 from tools.bench.content import Content, small_files, sparse, weights, write_noise_file
-from tools.bench.costs import Round, cpu_seconds, median, median_ratio, peak_bytes
-from tools.bench.disk import MODEL, NoRoom, Scene, Traffic, drop_caches
-from tools.bench.order import Order
+from tools.bench.costs import Cost, Round, cpu_seconds, median, median_ratio, peak_bytes
+from tools.bench.disk import MODEL, NoRoom, Scene, Stage, Traffic, drop_caches
+from tools.bench.order import Order, noting
+from tools.bench.plugged import Plug
 from tools.bench.report import Curve, Part
-from tools.bench.rounds import on_disks, play, say
+from tools.bench.rounds import Entrant, on_disks, play, say
 from tools.bench.targets import Finding, Target
 from tools.machine import CannotRun, run
 
@@ -27,7 +28,6 @@ GIB = 1 << 30
 STICK_BYTES_PER_SECOND = 200_000_000
 IDLE_BYTES, IDLE_SHARDS = 100 * GIB, 20
 NOISE_BYTES = 256 << 20
-OURS = (SYNC, DAEMON)
 
 
 def throughput(order: Order) -> Part:
@@ -38,9 +38,8 @@ def throughput(order: Order) -> Part:
             on_disks(candidates.runbook),
             on_disks(candidates.copy),
             on_disks(candidates.bound(noise_file, stage.size_bytes)),
-            order.sync(),
             on_disks(candidates.sync(order.config(read_back=False), COPY_PHASE)),
-            order.daemon(),
+            *order.ours(notes),
         ]
         if shutil.which("rclone"):
             entrants.append(on_disks(candidates.rclone))
@@ -50,7 +49,7 @@ def throughput(order: Order) -> Part:
     rate = median_ratio(rounds, BOUND, COPY_PHASE)
     findings = [
         *times(rounds),
-        *(finding for name in OURS for finding in worth(rounds, name, stage.size_bytes)),
+        *(finding for name in ours(rounds) for finding in worth(rounds, name, stage.size_bytes)),
         Finding(f"{COPY_PHASE}: rate to that of {BOUND}", rate, "ratio", targets.COPY_RATE_TO_BOUND),
     ]
     return Part("throughput", settings(order, size_bytes=stage.size_bytes), findings, rounds, notes=notes)
@@ -59,26 +58,30 @@ def throughput(order: Order) -> Part:
 def throttled(order: Order) -> Part:
     """A stick of 200 MB/s: reading it once is the least that anybody needs."""
     slow = STICK_BYTES_PER_SECOND
+    notes: list[str] = []
     with order.stage(weights(order.size_bytes)) as stage:
-        entrants = [on_disks(candidates.reading, slow), order.sync(slow), order.daemon(slow)]
+        entrants = [on_disks(candidates.reading, slow), *order.ours(notes, slow)]
         rounds = play("throttled", stage, entrants, order.runs)
     findings = [
         *times(rounds),
         Finding(f"{READING}: rate", stage.size_bytes / median(rounds, READING), "bytes per second"),
-        *(ratio(rounds, name, READING, targets.WALL_TO_READING_ONCE) for name in OURS),
+        *(ratio(rounds, name, READING, targets.WALL_TO_READING_ONCE) for name in ours(rounds)),
     ]
-    return Part("throttled", settings(order, size_bytes=stage.size_bytes, read_limit=slow), findings, rounds)
+    return Part(
+        "throttled", settings(order, size_bytes=stage.size_bytes, read_limit=slow), findings, rounds, notes=notes
+    )
 
 
 def small(order: Order) -> Part:
     """Many files of 4 KiB."""
+    notes: list[str] = []
     with order.stage(small_files(order.small_files)) as stage:
-        entrants = [on_disks(candidates.runbook), on_disks(candidates.copy), order.sync(), order.daemon()]
+        entrants = [on_disks(candidates.runbook), on_disks(candidates.copy), *order.ours(notes)]
         rounds = play("small", stage, entrants, order.runs)
     findings = [*times(rounds)]
-    for name in OURS:
+    for name in ours(rounds):
         findings += [ratio(rounds, name, RUNBOOK, targets.SMALL_FILES_TO_RUNBOOK), peak(rounds, name)]
-    return Part("small", settings(order, files=order.small_files), findings, rounds)
+    return Part("small", settings(order, files=order.small_files), findings, rounds, notes=notes)
 
 
 def growth(order: Order) -> Part:
@@ -93,23 +96,19 @@ def growth(order: Order) -> Part:
 
 def idle(order: Order) -> Part:
     """100 GiB that are in the store already: nothing to do."""
-    rounds = []
+    notes: list[str] = []
     sync = candidates.sync(order.config(), outcome="current")
+    entrants = [Entrant(SYNC, lambda stage: find_current(stage, sync))]
+    with noting(DAEMON, notes):
+        plug = order.plug
+        entrants.append(Entrant(DAEMON, lambda stage: plug_in_current(stage, plug)))
     with order.stage(sparse(IDLE_BYTES, IDLE_SHARDS)) as stage:
-        for number in range(order.runs):
-            with stage.fresh_store() as node:
-                with stage.with_seed(node) as scene:
-                    install_unread(scene)
-                    drop_caches(scene.store)
-                    costs = {SYNC: sync.run(scene)}
-                costs[DAEMON] = order.plug.settled(stage)
-            told = ", ".join(f"{name} {cost.wall_seconds:.2f} s" for name, cost in costs.items())
-            say(f"idle, round {number + 1} of {order.runs}: {told}")
-            rounds.append(costs)
+        rounds = play("idle", stage, entrants, order.runs)
     findings = [
-        Finding(f"{name}: nothing to do", median(rounds, name), "seconds", targets.IDLE_SECONDS) for name in OURS
+        Finding(f"{name}: nothing to do", median(rounds, name), "seconds", targets.IDLE_SECONDS)
+        for name in ours(rounds)
     ]
-    return Part("idle", settings(order, size_bytes=IDLE_BYTES, shards=IDLE_SHARDS), findings, rounds)
+    return Part("idle", settings(order, size_bytes=IDLE_BYTES, shards=IDLE_SHARDS), findings, rounds, notes=notes)
 
 
 def adoption(order: Order) -> Part:
@@ -151,6 +150,11 @@ def settings(order: Order, **more: int) -> dict[str, int | str]:
 def times(rounds: Sequence[Round]) -> Iterator[Finding]:
     """The wall time of everybody, for orientation; what counts are the ratios."""
     yield from (Finding(name, median(rounds, name), "seconds") for name in rounds[0])
+
+
+def ours(rounds: Sequence[Round]) -> list[str]:
+    """Those of ours that were measured."""
+    return [name for name in (SYNC, DAEMON) if name in rounds[0]]
 
 
 def ratio(rounds: Sequence[Round], name: str, to: str, target: Target) -> Finding:
@@ -197,14 +201,11 @@ def grown(order: Order, magnitude: str, contents: Mapping[int, Content], notes: 
     points: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for amount, content in contents.items():
         entrants = [order.sync(), on_disks(candidates.runbook), on_disks(candidates.copy)]
-        try:
-            with order.stage(content) as stage:
-                rounds = play(f"growth, {amount:,} {magnitude}", stage, entrants, order.runs)
-        except NoRoom as reason:
-            notes.append(f"{amount:,} {magnitude} are left out: {reason}")
-            continue
-        for name in names:
-            points[name].append((amount, median(rounds, name)))
+        what = f"{amount:,} {magnitude}"
+        with noting(f"the growth to {what}", notes, NoRoom), order.stage(content) as stage:
+            rounds = play(f"growth, {what}", stage, entrants, order.runs)
+            for name in names:
+                points[name].append((amount, median(rounds, name)))
     return Curve(magnitude, [Series(name, points[name]) for name in names])
 
 
@@ -214,6 +215,22 @@ def slope(curve: Curve) -> float:
         raise CannotRun("there is room for one size only, which shows no growth: set TMPDIR, or a smaller SIZE")
     (x, y), (last_x, last_y) = curve.series[0].points[-2:]
     return (last_y / y) / (last_x / x)
+
+
+def find_current(stage: Stage, sync: Candidate) -> Cost:
+    """A sync of what is in the store already."""
+    with stage.mounted() as scene:
+        install_unread(scene)
+        drop_caches(scene.store)
+        return sync.run(scene)
+
+
+def plug_in_current(stage: Stage, plug: Plug) -> Cost:
+    """A plug of what is in the store already, until it may be pulled out again."""
+    with stage.fresh_store() as node:
+        with stage.with_seed(node) as scene:
+            install_unread(scene)
+        return plug.settled(stage)
 
 
 def install_unread(scene: Scene) -> None:
