@@ -4,6 +4,11 @@ PYTHON_VENV := .venv/bin/python
 PYTEST_ARGS ?=
 SIZE ?= 256MiB
 SEED ?=
+SMALL ?= 100000
+RUNS ?= 5
+ONLY ?=
+OUTPUT ?= docs/benchmarks
+LABEL ?= DUB-SEED
 
 # Where `make install` puts things; DESTDIR stages them for a package.
 DESTDIR ?=
@@ -37,7 +42,7 @@ FILES = \
   dubseedd/bus/org.dubnium.Seed1.xml:$(dbusdir)/interfaces/org.dubnium.Seed1.xml \
   $(patsubst %,%:$(catalogdir)/dubseedd.catalog,$(wildcard systemd/dubseedd.catalog))
 
-.PHONY: help provision try test lint coverage torture measure install uninstall clean
+.PHONY: help provision try test lint coverage torture measure bench install uninstall clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -52,7 +57,7 @@ test: provision  ## run all tests [PYTEST_ARGS=...]
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
 
 lint: provision  ## format, style, types, layers
-	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy tools/try.py && .venv/bin/lint-imports
+	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy tools/try.py && .venv/bin/mypy -p tools.bench && .venv/bin/lint-imports
 
 coverage: provision  ## run all tests and show the lines that none of them reaches
 	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS) && .venv/bin/coverage report --show-missing --skip-covered
@@ -62,6 +67,12 @@ torture: provision  ## kill, cut the power, break disks and sticks, for an hour 
 
 measure: provision  ## what one sync and an idle daemon cost on this machine
 	@$(PYTHON_VENV) -m tests.measure
+
+bench: SIZE = 4GiB
+bench: provision  ## compare with the runbook and the disk [SIZE=1GiB] [SMALL=10000] [RUNS=5] [ONLY=throughput,idle]
+	@command -v rclone >/dev/null || apt-get install -qq --no-install-recommends rclone >/dev/null 2>&1 || true
+	@$(PYTHON_VENV) -m tools.bench --size "$(SIZE)" --small "$(SMALL)" --runs "$(RUNS)" --only "$(ONLY)" \
+	  --output "$(OUTPUT)" --label "$(LABEL)"
 
 install: provision  ## install on this machine [PREFIX=/usr/local] [DESTDIR=]
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(libdir)" CONFIG="$(config)" PYTHON="$(PYTHON)" \

@@ -20,6 +20,7 @@ PRIVATE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|home/(?!USER\b|\$)\w+|User
         ("ruff", "check", "--output-format=concise"),
         ("mypy",),
         ("mypy", "tools/try.py"),
+        ("mypy", "-p", "tools.bench"),
         ("lint-imports", "--no-cache"),
     ],
     ids=" ".join,

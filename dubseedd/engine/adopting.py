@@ -67,7 +67,7 @@ def examine(store: Store, name: str, offered: Manifest, pump: Pump, meter: Meter
 def _examine_folder(
     folder: int, path: str, name: str, offered: Manifest, pump: Pump, meter: Meter
 ) -> Adoption | Foreign:
-    objects = _objects(folder)
+    objects = objects_in(folder)
     if any(status.st_uid != 0 or status.st_gid != 0 for status in objects.values()):
         return Foreign(
             f"{path} was put there by hand and is not all root's; if it is your work, adopt it: "
@@ -101,7 +101,8 @@ def _examine_folder(
     )
 
 
-def _objects(folder: int) -> dict[str, os.stat_result]:
+def objects_in(folder: int) -> dict[str, os.stat_result]:
+    """What is there now, to be compared with what is there when the folder is made ours."""
     return {"": os.fstat(folder), **dict(tree.walk(folder))}
 
 
@@ -151,7 +152,7 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str)
     """
     manifest = adoption.manifest
     with tree.opened_folder(store.root, adoption.name) as folder:
-        if _changed(_objects(folder), adoption.seen):
+        if _changed(objects_in(folder), adoption.seen):
             raise StoreTrouble(
                 ErrorName.FOREIGN_BUNDLE,
                 f"{store.path_of(adoption.name)} changed while it was looked at; leave it alone and sync again",
