@@ -71,11 +71,13 @@ class Batches:
             self._settle()
 
     def _settle(self) -> None:
-        if self._loose:
-            with writing_store(self._loose[0].path):
+        """Make what was brought stay, and note it. What this fails for is given up: a second sync would succeed and
+        prove nothing."""
+        loose, self._loose = self._loose, []
+        if loose:
+            with writing_store(loose[0].path):
                 sync_file_system(self._staging.tree)
-                self._staging.record(self._loose)
-            self._loose = []
+                self._staging.record(loose)
 
     # Bringing
 
