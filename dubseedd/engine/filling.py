@@ -16,9 +16,9 @@ from dubseedd.engine.pump import Pump
 from dubseedd.engine.shards import Shards
 from dubseedd.engine.trailing import Mark, ReadBack
 from dubseedd.engine.transfer import Transfer
-from dubseedd.engine.trouble import writing_store
+from dubseedd.engine.trouble import writing_store, wrong_on_disk
 from dubseedd.errors import StoreTrouble
-from dubseedd.names import MANIFEST, ErrorName
+from dubseedd.names import MANIFEST
 
 
 class Filling:
@@ -78,12 +78,7 @@ class Filling:
             hashes = copying.digest_file(pump, folder, MANIFEST, len(manifest.raw), count=lambda _: None)
         found = hashes.digests.sha256
         if found != manifest.sha256:
-            raise StoreTrouble(
-                ErrorName.CHECKSUM_MISMATCH,
-                f"{MANIFEST} was written well and reads back differently (SHA-256 {found}, expected "
-                f"{manifest.sha256}); the store's disk is failing, check it before the next sync",
-                file=MANIFEST,
-            )
+            raise wrong_on_disk(MANIFEST, f"SHA-256 {found}", manifest.sha256)
 
     def _from_before(self, file: BundleFile) -> tuple[ReadBack, Mark]:
         """A file that an earlier attempt has brought."""

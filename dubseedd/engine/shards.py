@@ -198,7 +198,10 @@ class Shards:
             owned(copying.create(*place)) as target,
         ):
             shared = clone(source, target)
-            hashes = (self._hash_shared if shared else self._copy_twin)(source, target, file, place, lane.pump, count)
+            if shared:
+                hashes = self._hash_shared(target, file, place, lane.pump, count)
+            else:
+                hashes = _copy_twin(source, target, file, lane.pump, count)
             if hashes.digests.sha256 == file.sha256:
                 self._record(target, file, hashes)
                 if not shared and self._transfer.reads_back:
@@ -210,23 +213,21 @@ class Shards:
         self._meter.found(-file.size)
         return False
 
-    def _hash_shared(self, _: int, target: int, file: BundleFile, place: Place, pump: Pump, count: Count) -> Hashes:
+    def _hash_shared(self, target: int, file: BundleFile, place: Place, pump: Pump, count: Count) -> Hashes:
         """Blocks that are shared are on the disk: hashing them from there is the read-back too."""
         os.fsync(target)
         return copying.digest_file(pump, *place, file.size, count=lambda length: count(self._passes * length))
 
-    def _copy_twin(self, source: int, target: int, file: BundleFile, _: Place, pump: Pump, count: Count) -> Hashes:
-        hashes = Hashes()
-        copying.copy_file(
-            pump,
-            source,
-            file.size,
-            target,
-            hashes=hashes,
-            passed=lambda block: count(block.length),
-            keep_cached=True,
-        )
-        return hashes
+
+def _copy_twin(source: int, target: int, file: BundleFile, pump: Pump, count: Count) -> Hashes:
+    """Copy within the store; the store's own file stays in the page cache, a server may be serving it."""
+    hashes = Hashes()
+
+    def passed(block: Block) -> None:
+        count(block.length)
+
+    copying.copy_file(pump, source, file.size, target, hashes=hashes, passed=passed, keep_cached=True)
+    return hashes
 
 
 class _Watch:

@@ -51,13 +51,13 @@ class Staging:
         self.manifest_sha256 = manifest_sha256
         self._lock = threading.Lock()
         with ExitStack() as undo:
-            self.folder = _kept(undo, make_folder(root, manifest_sha256, mode=0o700))
-            self.tree = _kept(undo, make_folder(self.folder, TREE, mode=FOLDER_MODE))
+            self.folder = undo.enter_context(owned(make_folder(root, manifest_sha256, mode=0o700)))
+            self.tree = undo.enter_context(owned(make_folder(self.folder, TREE, mode=FOLDER_MODE)))
             os.utime(self.folder)
             whole, self.marks = read_log(self.folder)
             self.records = {path: record for path, record in whole.items() if self._holds(record)}
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._log = _kept(undo, os.open(RECORDS, flags, 0o600, dir_fd=self.folder))
+            self._log = undo.enter_context(opened(RECORDS, flags, at=self.folder))
             if (size := os.fstat(self._log).st_size) and os.pread(self._log, 1, size - 1) != b"\n":
                 write_all(self._log, b"\n")  # a power cut has torn the last line: the next one stands alone
             self._open = undo.pop_all()
@@ -180,11 +180,6 @@ def staged_paths(root: int, manifest_sha256: str) -> frozenset[str]:
         if exists(folder, TREE):
             return frozenset(read_log(folder)[0])
     return frozenset()
-
-
-def _kept(undo: ExitStack, descriptor: int) -> int:
-    undo.callback(os.close, descriptor)
-    return descriptor
 
 
 def _folders_of(path: str) -> Iterator[str]:
