@@ -18,6 +18,7 @@ from dubseedd.core.receipt import Receipt
 from dubseedd.engine import adopting, contents, publishing, tree
 from dubseedd.engine.durable import Identity, identity
 from dubseedd.engine.filling import Filling
+from dubseedd.engine.housekeeping import make_room
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.scanning import Examined, SeedFolder
 from dubseedd.engine.staging import Staging
@@ -192,7 +193,7 @@ class BundleSync:
             return
         with writing_store(self._wish.name):
             reserve = self._tools.config.store.reserve_bytes + self._tools.spoken_for()
-            for sentence in self._store.make_room(needed, reserve, but=digest):
+            for sentence in make_room(self._store, needed, reserve, but=digest):
                 self._tools.gave_up(sentence)
 
     def _draw_up_receipt(self, bundle: Examined, staging: Staging, seed_uuid: str) -> Receipt:

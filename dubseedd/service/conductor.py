@@ -16,6 +16,7 @@ from dubseedd.core.config import Config
 from dubseedd.core.device import BlockEvent
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.engine.history import History
+from dubseedd.engine.housekeeping import expire_staging
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.publishing import settle
 from dubseedd.engine.store import BundleState, Store
@@ -145,7 +146,7 @@ class Conductor:
 
     async def _keep_house(self) -> None:
         limit = time.time() - STAGING_LIFE_SECONDS
-        for note in await self._in_store(lambda: list(self.store.expire_staging(limit))):
+        for note in await self._in_store(lambda: list(expire_staging(self.store, limit))):
             self.board.tell(EventName.BUNDLE_REMOVED, note)
 
     def _after_job(self, job: Job) -> None:
