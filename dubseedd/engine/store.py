@@ -256,15 +256,15 @@ class Store:
     def write_receipt(self, receipt: Receipt) -> None:
         write_file(self.receipts, receipt_file(receipt.name), receipt.to_json())
 
-    def amend_receipt(self, receipt: Receipt, **changes: Any) -> Receipt:
+    def amend_receipt(self, receipt: Receipt, **changes: Any) -> Receipt | None:
         """Change some of what the receipt of a version says, and leave the rest as it is by now.
 
-        Nothing is written where another version has taken the place of that one.
+        Returns what is written; None where another version has taken the place of that one.
         """
         with self.changing:
             now = self.receipt(receipt.name)
             if now is None or now.folder != receipt.folder:
-                return replace(receipt, **changes)
+                return None
             fresh = replace(now, **changes)
             self.write_receipt(fresh)
             return fresh

@@ -91,9 +91,9 @@ def test_what_changed_meanwhile_is_not_written_back(models: Path, sync: Syncing,
     assert held is not None
     assert held.previous is not None
     store.write_receipt(held.succeeding(None))
-    assert store.amend_receipt(held, verified_at=99).previous is None
-    found = store.receipt("tiny")
+    found = store.amend_receipt(held, verified_at=99)
     assert found is not None
+    assert found == store.receipt("tiny")
     assert (found.previous, found.verified_at) == (None, 99)
 
 
@@ -107,7 +107,7 @@ def test_an_amendment_of_a_version_that_was_replaced_is_written_nowhere(
     sync("tiny")
     new = store.receipt("tiny")
     assert old is not None
-    store.amend_receipt(old, verified_at=99)
+    assert store.amend_receipt(old, verified_at=99) is None
     assert store.receipt("tiny") == new
 
 
