@@ -29,6 +29,7 @@ from dubseedd.service.job import Job
 from dubseedd.service.jobs import Jobs, ends_of
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.ports import Clock, Devices, Disks, Recorder
+from dubseedd.service.scrub import Scrub
 from dubseedd.service.seed import Seed
 from dubseedd.service.seeds import Seeds
 from dubseedd.service.shelf import Shelf
@@ -85,11 +86,18 @@ class Conductor:
             board=self.board,
             present=self._present,
         )
+        self._scrub = Scrub(config=lambda: self.config, shelf=self.shelf, board=self.board, busy=self._busy)
         self._undo: list[Callable[[], None]] = []
         self._errands: set[asyncio.Task[None]] = set()
 
     def _present(self, seed: Seed) -> bool:
         return self._devices.present(seed.device)
+
+    def _busy(self) -> bool:
+        """Is a seed worked on, or any job?"""
+        return any(job.state.at_work for job in self.jobs.all.values()) or any(
+            seed.state.busy for seed in self.seeds.all.values()
+        )
 
     # Life
 
@@ -106,11 +114,13 @@ class Conductor:
         self._undo.append(self._disks.watch(self.seeds.mounts_changed))
         self._undo.append(self._devices.watch(self._on_event, self._on_lost))
         await self._look_around()
+        self._scrub.start()
 
     async def stop(self) -> None:
         """Stop all work; what was verified is kept, what we mounted is unmounted."""
         for undo in reversed(self._undo):
             undo()
+        await self._scrub.stop()
         await self.seeds.stop()
         await self.jobs.stop(Stopping())
         await self._mounting.stop(self.seeds.all.values())
@@ -126,6 +136,7 @@ class Conductor:
         self.config = config
         self.seeds.relabel(config.seed.label)
         self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
+        self.board.overall()
 
     def _on_event(self, event: BlockEvent) -> None:
         self.seeds.serve(self.seeds.observe(event))
@@ -178,6 +189,7 @@ class Conductor:
             seed.enter(SeedState.MOUNTING)
             self.board.changed(seed)
         self.seeds.serve(idle)
+        self.board.overall()
 
     async def sync(
         self,
@@ -279,7 +291,14 @@ class Conductor:
     @property
     def status(self) -> str:
         installed = sum(bundle.state is not BundleState.FOREIGN for bundle in self.shelf.bundles.values())
-        return sentence(self.state, self.jobs.all.values(), self.seeds.all.values(), self.jobs.last_ended, installed)
+        return sentence(
+            self.state,
+            self.jobs.all.values(),
+            self.seeds.all.values(),
+            self.jobs.last_ended,
+            installed,
+            scrubbed=self._scrub.bundle,
+        )
 
     @property
     def percent(self) -> int:

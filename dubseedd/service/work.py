@@ -147,7 +147,7 @@ class Work:
             fresh = await job.halt.run(lambda: verify(store, receipt, meter, flag, now=now), left_behind=lambda: None)
             await self._shelf.refresh_one(name)
         if fresh.damage[0]:
-            self._board.tell(EventName.BUNDLE_DAMAGED, fresh.damage[1], {**job.fields, Field.ERROR: fresh.damage[0]})
+            self._board.tell_damaged(fresh, job.fields)
             raise StoreTrouble(ErrorName(fresh.damage[0].rpartition(".")[2]), fresh.damage[1])
 
     def _tools(self, job: Job, config: Config) -> SyncTools:

@@ -343,3 +343,31 @@ async def test_a_job_that_is_cancelled_keeps_what_is_whole(
     staged = process.store / ".dubseed/staging"
     (digest,) = os.listdir(staged)
     assert (staged / digest / "tree/config.json").read_bytes() == SLOW["config.json"]
+
+
+async def test_what_rots_on_the_disk_is_found_by_the_scrub_and_mended_by_the_seed(
+    make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client
+) -> None:
+    """One bit of an installed file flips; size and mtime stay as they were. A seed mends it."""
+    process = daemon('scrub.interval = "1s"')
+    image = make_stick({"tiny": FILES})
+    stick = plug(image)
+    await client.until_bundle("tiny")
+    await client.until_safe()
+    stick.remove()
+    await client.until_no_seed()
+    shard = process.store / "tiny" / max(FILES, key=lambda name: len(FILES[name]))
+    before = shard.stat()
+    with shard.open("r+b") as file:
+        file.seek(1_000_000)
+        (byte,) = file.read(1)
+        file.seek(1_000_000)
+        file.write(bytes([byte ^ 1]))
+    os.utime(shard, ns=(before.st_atime_ns, before.st_mtime_ns))
+    bundle = await client.until_bundle("tiny", "damaged")
+    assert f"{shard.name} of tiny is damaged" in bundle["Error"][1]
+    assert await client.told("bundle-damaged") == [bundle["Error"][1]]
+    plug(image)
+    await client.until_bundle("tiny")
+    job = await client.until_job("tiny", "done")
+    assert (job["BytesDone"], contents(process.store / "tiny")) == (before.st_size, published(FILES))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.core.config import AfterSync, Automatic, Config, SeedConfig, StoreConfig, SyncConfig
+from dubseedd.core.config import AfterSync, Automatic, SeedConfig
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.core.plan import Verdict
 from dubseedd.engine.mounts import MountRecord
@@ -21,10 +21,9 @@ from dubseedd.service.board import Listener, Thing
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import REMEMBER_MOST, Jobs
-from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
-from tests.support.world import LABEL, World, conducted, made
+from tests.support.world import World, conducted, config_of, is_served, made, served
 
 FILES = model_files()
 
@@ -35,26 +34,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         pytest.skip("only root may mount")
     with made(tmp_path) as world:
         yield world
-
-
-def config_of(world: World, **sync: object) -> Config:
-    return Config(
-        seed=SeedConfig(label=LABEL),
-        store=StoreConfig(str(world.folder / "store"), 0),
-        sync=replace(SyncConfig(), **sync),
-    )
-
-
-def is_served(seed: Seed) -> bool:
-    """Has it been looked at, is all done, and has everybody let go of it?"""
-    return seed.state in (SeedState.DONE, SeedState.FAILED) and not seed.readers and not seed.mounting.locked()
-
-
-async def served(world: World, conductor: Conductor) -> Seed:
-    """The one stick, once it is served."""
-    await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
-    (seed,) = conductor.seeds.all.values()
-    return seed
 
 
 async def test_a_stick_is_served(world: World) -> None:

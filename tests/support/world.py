@@ -7,19 +7,23 @@ import asyncio
 import itertools
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dubseedd.core.config import Config, SeedConfig, StoreConfig
+from dubseedd.core.config import Config, SeedConfig, StoreConfig, SyncConfig
 from dubseedd.core.device import BlockDevice, BlockEvent, Disk, Number
 from dubseedd.core.events import Event
+from dubseedd.core.lifecycle import SeedState
 from dubseedd.engine.store import Store
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Listener
 from dubseedd.service.conductor import Conductor
+from dubseedd.service.ports import Clock
+from dubseedd.service.seed import Seed
 from tests.support.bundles import write_bundle
 from tools.machine import run
 
@@ -205,15 +209,25 @@ def made(folder: Path) -> Iterator[World]:
         yield World(folder, undo)
 
 
+def now() -> int:
+    return time.time_ns() // 1000
+
+
 @asynccontextmanager
 async def conducted(
-    world: World, config: Config | None = None, *, kind: type[Store] = Store
+    world: World, config: Config | None = None, *, kind: type[Store] = Store, clock: Clock = now
 ) -> AsyncIterator[Conductor]:
     """A conductor in a world, with a store of this kind, started, and stopped at the end."""
     config = config or Config(seed=SeedConfig(label=LABEL), store=StoreConfig(str(world.folder / "store"), 0))
     store = kind(config.store.path)
     conductor = Conductor(
-        config, store, devices=world, disks=world, recorder=world, runtime_folder=str(world.folder / "run")
+        config,
+        store,
+        devices=world,
+        disks=world,
+        recorder=world,
+        runtime_folder=str(world.folder / "run"),
+        clock=clock,
     )
     conductor.board.listeners.append(world)
     try:
@@ -222,3 +236,24 @@ async def conducted(
     finally:
         await conductor.stop()
         store.close()
+
+
+def config_of(world: World, **sync: object) -> Config:
+    """A configuration for a world, with this in its [sync]."""
+    return Config(
+        seed=SeedConfig(label=LABEL),
+        store=StoreConfig(str(world.folder / "store"), 0),
+        sync=replace(SyncConfig(), **sync),
+    )
+
+
+def is_served(seed: Seed) -> bool:
+    """Has it been looked at, is all done, and has everybody let go of it?"""
+    return seed.state in (SeedState.DONE, SeedState.FAILED) and not seed.readers and not seed.mounting.locked()
+
+
+async def served(world: World, conductor: Conductor) -> Seed:
+    """The one stick, once it is served."""
+    await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
+    (seed,) = conductor.seeds.all.values()
+    return seed
