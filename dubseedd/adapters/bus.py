@@ -9,6 +9,7 @@ Values cross as plain Python: variants in what arrives are unwrapped, structs ar
 """
 
 import asyncio
+import fcntl
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from typing import Any, Self
 
 from dbus_next import AuthError, InvalidAddressError, Message, MessageFlag, MessageType, Variant
 
-from dubseedd.adapters.mended import CONNECT_LIMIT_SECONDS, MendedBus, connected, release
+from dubseedd.adapters.mended import CONNECT_LIMIT_SECONDS, MendedBus, close_descriptors, connected, release
 from dubseedd.names import ErrorName
 
 __all__ = [
@@ -91,10 +92,14 @@ class IncomingCall:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a method returns; variants inside are given as Variant."""
+    """What a method returns; variants inside are given as Variant.
+
+    `descriptors` go along and are closed when they have been sent; the body has the place of each in this list.
+    """
 
     signature: str = ""
     body: Sequence[Any] = ()
+    descriptors: Sequence[int] = ()
 
 
 SignalHandler = Callable[[Signal], None]
@@ -210,35 +215,56 @@ class Connection:
         timeout_seconds: float = CALL_LIMIT_SECONDS,
     ) -> list[Any]:
         """Call a method; returns the body of the reply. Raises RemoteError, BusGone or TimeoutError."""
+        reply = await self._call(
+            Message(
+                destination=destination,
+                path=path,
+                interface=interface,
+                member=member,
+                signature=signature,
+                body=_sendable(list(body)),
+            ),
+            timeout_seconds,
+        )
+        close_descriptors(reply)
+        return [unwrap(value) for value in reply.body]
+
+    async def call_for_descriptor(
+        self, destination: str, path: str, interface: str, member: str, signature: str, body: Sequence[Any]
+    ) -> int:
+        """As `call`, for a method that returns one descriptor: the caller closes it."""
+        message = Message(destination, path, interface, member, signature=signature, body=_sendable(list(body)))
+        reply = await self._call(message, CALL_LIMIT_SECONDS)
+        if reply.signature != "h" or not reply.unix_fds:
+            close_descriptors(reply)
+            raise RemoteError(f"{DBUS}.Error.InconsistentMessage", f"{member} returned no descriptor")
+        descriptor: int = reply.unix_fds[0]
+        close_descriptors(reply, but=descriptor)
+        fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        return descriptor
+
+    async def _call(self, message: Message, limit_seconds: float) -> Message:
         if not self.is_open:
             raise BusGone("the connection to the bus is lost")
-        message = Message(
-            destination=destination,
-            path=path,
-            interface=interface,
-            member=member,
-            signature=signature,
-            body=_sendable(list(body)),
-        )
         answer = self._keep(self._bus.call(message))
         try:
-            await asyncio.wait({answer}, timeout=timeout_seconds)
+            await asyncio.wait({answer}, timeout=limit_seconds)
             if answer.done():
                 return self._read(answer)
         finally:
             answer.cancel()
             self._bus._method_return_handlers.pop(message.serial, None)
-        raise TimeoutError(f"{destination} did not answer {member} within {timeout_seconds:g} s")
+        raise TimeoutError(f"{message.destination} did not answer {message.member} within {limit_seconds:g} s")
 
     @staticmethod
-    def _read(answer: "asyncio.Task[Message]") -> list[Any]:
+    def _read(answer: "asyncio.Task[Message]") -> Message:
         if answer.cancelled() or isinstance(answer.exception(), OSError | EOFError):
             raise BusGone("the connection to the bus is lost")
         reply = answer.result()
-        body = [unwrap(value) for value in reply.body]
         if reply.message_type is MessageType.ERROR:
-            raise RemoteError(reply.error_name, str(body[0]) if body else "")
-        return body
+            close_descriptors(reply)
+            raise RemoteError(reply.error_name, str(unwrap(reply.body[0])) if reply.body else "")
+        return reply
 
     async def subscribe(self, match: Match, handler: SignalHandler) -> Callable[[], Awaitable[None]]:
         """Have the handler called for each signal that fits; returns the undo. What a handler raises is logged."""
@@ -276,6 +302,9 @@ class Connection:
 
     def _receive(self, message: Message) -> bool:
         """True for what the library must not look at any more."""
+        is_reply = message.message_type in (MessageType.METHOD_RETURN, MessageType.ERROR)
+        if not is_reply or message.reply_serial not in self._bus._method_return_handlers:
+            close_descriptors(message)  # nobody waits for them
         if message.message_type is MessageType.SIGNAL:
             self._spread(message)
             return False
@@ -317,12 +346,15 @@ class Connection:
             answer = Message.new_error(message, ErrorName.INTERNAL.full, "internal error, see the journal")
         if self.is_open and not message.flags & MessageFlag.NO_REPLY_EXPECTED:
             self._send(answer)
+        else:
+            close_descriptors(answer)
 
     async def _outcome(self, message: Message, call: IncomingCall) -> Message:
         """What the handler says, proven to be sendable."""
         try:
             reply = await self._handler(call)
-            answer = Message.new_method_return(message, reply.signature, _sendable(list(reply.body)))
+            body, descriptors = _sendable(list(reply.body)), list(reply.descriptors)
+            answer = Message.new_method_return(message, reply.signature, body, descriptors)
         except CallFailed as failure:
             answer = Message.new_error(message, failure.name, _sendable(failure.text))
         answer._marshall()
@@ -331,6 +363,7 @@ class Connection:
     def _send(self, message: Message) -> None:
         future = self._bus.send(message)
         future.add_done_callback(_look_at)
+        future.add_done_callback(lambda _: close_descriptors(message))
 
     # Housekeeping
 

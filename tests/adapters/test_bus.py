@@ -1,9 +1,11 @@
 """The seam over dbus-next, on a real bus: what the library breaks at, and what callers are told."""
 
+import array
 import asyncio
 import gc
 import logging
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +28,7 @@ from dubseedd.adapters.bus import (
     Signal,
     Variant,
 )
+from dubseedd.adapters.mended import _PatientSocket
 from dubseedd.names import ErrorName
 from tests.conftest import Connect
 from tests.machine import Machine
@@ -599,3 +602,88 @@ async def test_a_subscription_that_the_bus_refuses_leaves_nothing(connect: Conne
     await settle(sender, receiver)
     assert everything.bodies == [[]]
     assert len(receiver._subscriptions) == 1
+
+
+class TestDescriptors:
+    """They come with a message, and somebody has to close them."""
+
+    async def test_a_method_returns_one_which_works_and_is_not_inherited(self, connect: Connect) -> None:
+        client, server = await connect(), await connect()
+        reading, writing = os.pipe()
+
+        async def answer(_: IncomingCall) -> Reply:
+            return Reply("h", [0], [writing])
+
+        server.answer(answer)
+        before = open_descriptors()
+        received = await client.call_for_descriptor(server.unique_name, PATH, INTERFACE, "Pipe", "", [])
+        assert open_descriptors() == before  # ours was closed when it had been sent
+        assert not os.get_inheritable(received)
+        os.write(received, b"through")
+        os.close(received)
+        assert os.read(reading, 100) == b"through"
+        assert os.read(reading, 100) == b""
+        os.close(reading)
+
+    async def test_a_method_that_returns_none_is_at_fault(self, connect: Connect) -> None:
+        client, server = await connect(), await connect()
+
+        async def answer(_: IncomingCall) -> Reply:
+            return Reply("u", [0])
+
+        server.answer(answer)
+        with pytest.raises(RemoteError, match="Pipe returned no descriptor"):
+            await client.call_for_descriptor(server.unique_name, PATH, INTERFACE, "Pipe", "", [])
+
+    async def test_those_that_nobody_asked_for_are_closed(self, connect: Connect) -> None:
+        """Anybody may send some: 16 a message would use up a daemon's in a moment."""
+        stranger, server = await connect(), await connect()
+        inbox = Inbox()
+        await server.subscribe(Match(interface=INTERFACE), inbox)
+        server.answer(lambda call: sleepless(Reply()))
+        before = open_descriptors()
+        for number in range(100):
+            for kind in (MessageType.METHOD_CALL, MessageType.SIGNAL):
+                await stranger._bus.send(
+                    Message(
+                        destination=server.unique_name,
+                        path=PATH,
+                        interface=INTERFACE,
+                        member="Gift",
+                        message_type=kind,
+                        signature="ah",
+                        body=[list(range(16))],
+                        unix_fds=[2] * 16,
+                    )
+                )
+            await inbox.until(number + 1)  # a bus drops what its receiver does not keep up with
+        await settle(stranger, server)
+        assert open_descriptors() == before
+
+    def test_one_that_meets_a_full_socket_goes_with_the_next_attempt(self) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs, open(os.devnull, "rb") as gift:
+            ours.setblocking(False)
+            patient = _PatientSocket(ours)
+            while patient.send(b"x" * 65536):
+                pass
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [gift.fileno()]))]
+            assert patient.sendmsg([b"message"], rights) == 0
+            theirs.setblocking(False)
+            with suppress(BlockingIOError):
+                while theirs.recv(1 << 20):
+                    pass
+            assert patient.send(b"message") == len(b"message")
+            assert patient.send(b"another") == len(b"another")
+            data, ancillary, *_ = theirs.recvmsg(7, 1000)
+            assert (data, len(ancillary)) == (b"message", 1)
+            os.close(array.array("i", ancillary[0][2])[0])
+            assert theirs.recvmsg(100, 1000)[:2] == (b"another", [])
+
+
+async def sleepless(reply: Reply) -> Reply:
+    return reply
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
