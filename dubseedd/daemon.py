@@ -21,6 +21,7 @@ from dubseedd import __version__
 from dubseedd.adapters.authority import RootOnly
 from dubseedd.adapters.bus import BusGone, Connection, RemoteError
 from dubseedd.adapters.journal import QueuedRecorder, install_logging, journal_sink
+from dubseedd.adapters.logind import Logind
 from dubseedd.adapters.notify import ServiceManager
 from dubseedd.adapters.udev import UdevDevices
 from dubseedd.adapters.udisks import UDisks
@@ -83,11 +84,13 @@ class Daemon:
         self._manager = ServiceManager()
         self._devices = UdevDevices()
         self._disks = UDisks(self._link)
+        self._logind = Logind(self._link)
         self._conductor = Conductor(
             config,
             store,
             devices=self._devices,
             disks=self._disks,
+            sleep=self._logind,
             recorder=recorder,
             runtime_folder=runtime_folder(RUNTIME_FOLDER),
         )
@@ -134,6 +137,7 @@ class Daemon:
         self._tree.attach(connection)
         try:
             await self._disks.attach(connection)
+            await self._logind.attach(connection)
             await connection.request_name(BUS_NAME)
         except BaseException:
             await self._drop(connection)

@@ -28,12 +28,13 @@ from dubseedd.service.board import Board
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import Jobs, ends_of
 from dubseedd.service.mounting import Mounting
-from dubseedd.service.ports import Clock, Devices, Disks, Recorder
+from dubseedd.service.ports import Clock, Devices, Disks, Recorder, Sleep
 from dubseedd.service.scrub import Scrub
 from dubseedd.service.seed import Seed
 from dubseedd.service.seeds import Seeds
 from dubseedd.service.shelf import Shelf
 from dubseedd.service.status import State, overall, sentence
+from dubseedd.service.wakefulness import Wakefulness
 from dubseedd.service.worker import in_thread
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Conductor:
         *,
         devices: Devices,
         disks: Disks,
+        sleep: Sleep,
         recorder: Recorder,
         runtime_folder: str,
         clock: Clock = lambda: time.time_ns() // 1000,
@@ -87,6 +89,7 @@ class Conductor:
             present=self._present,
         )
         self._scrub = Scrub(config=lambda: self.config, shelf=self.shelf, board=self.board, busy=self._busy)
+        self._wakefulness = Wakefulness(sleep, self.jobs.all)
         self._undo: list[Callable[[], None]] = []
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -114,6 +117,7 @@ class Conductor:
         self._undo.append(self._disks.watch(self.seeds.mounts_changed))
         self._undo.append(self._devices.watch(self._on_event, self._on_lost))
         await self._look_around()
+        self.board.listeners.append(self._wakefulness)
         self._scrub.start()
 
     async def stop(self) -> None:
@@ -124,6 +128,7 @@ class Conductor:
         await self.seeds.stop()
         await self.jobs.stop(Stopping())
         await self._mounting.stop(self.seeds.all.values())
+        self._wakefulness.stop()
         self.board.tell(EventName.STOPPED, "dubseedd has stopped")
 
     def reconfigure(self, config: Config) -> None:

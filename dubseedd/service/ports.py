@@ -46,6 +46,16 @@ class Disks(Protocol):
         """Report the mount points of every device whose mounts change. Returns the undo."""
 
 
+class Sleep(Protocol):
+    """Whoever puts this machine to sleep, or shuts it down."""
+
+    def watch(self, on_prepare: Callable[[bool], None]) -> Callable[[], None]:
+        """Report True when that is about to happen, False when it is not any more. Returns the undo."""
+
+    async def delay(self, why: str) -> Callable[[], None]:
+        """Hold it up for as long as is granted; returns the release. Nobody there to ask: nothing is held up."""
+
+
 class Recorder(Protocol):
     """Journal and history."""
 

@@ -32,6 +32,29 @@ LIMIT_SECONDS = 10.0
 OPTIONS = "ro,nosuid,nodev,noexec"
 
 
+class Nightwatch:
+    """The port Sleep. `held` is why the machine is kept from sleeping, once for each who does."""
+
+    def __init__(self) -> None:
+        self.held: list[str] = []
+        self.ever_held: list[str] = []
+        self._watchers: list[Callable[[bool], None]] = []
+
+    def prepare(self, preparing: bool) -> None:
+        """The machine is about to sleep, or awake again."""
+        for watcher in self._watchers:
+            watcher(preparing)
+
+    def watch(self, on_prepare: Callable[[bool], None]) -> Callable[[], None]:
+        self._watchers.append(on_prepare)
+        return lambda: self._watchers.remove(on_prepare)
+
+    async def delay(self, why: str) -> Callable[[], None]:
+        self.held.append(why)
+        self.ever_held.append(why)
+        return lambda: self.held.remove(why)
+
+
 @dataclass
 class World(Listener):
     """The ports Devices, Disks and Recorder, and whoever waits for what the board says."""
@@ -42,6 +65,7 @@ class World(Listener):
     plugged: dict[Number, BlockDevice] = field(default_factory=dict)
     points: dict[Number, tuple[str, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    night: Nightwatch = field(default_factory=Nightwatch)
     writing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -225,6 +249,7 @@ async def conducted(
         store,
         devices=world,
         disks=world,
+        sleep=world.night,
         recorder=world,
         runtime_folder=str(world.folder / "run"),
         clock=clock,
