@@ -22,7 +22,7 @@ from typing import Self
 from dubseedd.core.bundle import Kind
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import tree
-from dubseedd.engine.durable import FOLDER, exists, make_folder, names_in, opened, owned, read_file, write_all
+from dubseedd.engine.durable import FOLDER, exists, make_folder, names_in, opened, owned, reading, write_all
 from dubseedd.errors import Failure
 
 TREE = "tree"
@@ -145,8 +145,8 @@ def read_log(folder: int) -> tuple[dict[str, FileRecord], dict[str, dict[int, st
     """The records and the marks of a staging folder; a line that was torn by a power cut is passed over."""
     records: dict[str, FileRecord] = {}
     marks: dict[str, dict[int, str]] = {}
-    with suppress(FileNotFoundError):
-        for line in read_file(folder, RECORDS).splitlines():
+    with suppress(FileNotFoundError), reading(folder, RECORDS) as lines:
+        for line in lines:
             with suppress(ValueError, TypeError, KeyError):
                 entry = json.loads(line)
                 if "offset" in entry:

@@ -42,7 +42,7 @@ from dubseedd.engine.durable import (
     names_in,
     opened,
     owned,
-    read_file,
+    reading,
     write_file,
 )
 from dubseedd.errors import NO_ERROR, CallRefused, Failure, StoreTrouble
@@ -186,7 +186,8 @@ class Store:
     def receipt(self, name: str) -> Receipt | None:
         """The receipt of the folder that is published under a name; None where dubseedd did not make that folder."""
         try:
-            receipt = Receipt.from_json(read_file(self.receipts, receipt_file(name)))
+            with reading(self.receipts, receipt_file(name)) as lines:
+                receipt = Receipt.from_lines(lines)
         except (FileNotFoundError, IsADirectoryError, StoreTrouble):
             return None
         return receipt if self.is_folder(name, receipt.folder) else None
