@@ -2,9 +2,14 @@
 
 import hashlib
 import json
+import random
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+
+LENGTH_BYTES = 8
+HEADER_BYTES = 128
+"""What a test's safetensors file has before its data, its length included."""
 
 
 def model_files(*, shards: int = 2, shard_bytes: int = 100_000, seed: bytes = b"1") -> dict[str, bytes]:
@@ -14,7 +19,7 @@ def model_files(*, shards: int = 2, shard_bytes: int = 100_000, seed: bytes = b"
     for number in range(1, shards + 1):
         name = f"model-{number:05}-of-{shards:05}.safetensors"
         tensor = f"layer.{number}.weight"
-        files[name] = _safetensors(tensor, hashlib.shake_256(seed + bytes([number])).digest(shard_bytes))
+        files[name] = safetensors(tensor, hashlib.shake_256(seed + bytes([number])).digest(shard_bytes))
         weight_map[tensor] = name
     index = {"metadata": {"total_size": shards * shard_bytes}, "weight_map": weight_map}
     files["model.safetensors.index.json"] = json.dumps(index).encode()
@@ -24,9 +29,16 @@ def model_files(*, shards: int = 2, shard_bytes: int = 100_000, seed: bytes = b"
     return files
 
 
-def _safetensors(name: str, data: bytes) -> bytes:
+def safetensors(name: str, data: bytes) -> bytes:
+    """A safetensors file of one tensor of bytes."""
     header = json.dumps({name: {"dtype": "U8", "shape": [len(data)], "data_offsets": [0, len(data)]}}).encode()
+    header = header.ljust(HEADER_BYTES - LENGTH_BYTES)
     return struct.pack("<Q", len(header)) + header + data
+
+
+def safetensors_of(size: int) -> bytes:
+    """A safetensors file of so many bytes in all, random but the same every time."""
+    return safetensors("weight", random.Random(1).randbytes(size - HEADER_BYTES))
 
 
 def manifest_of(files: Mapping[str, bytes]) -> bytes:
