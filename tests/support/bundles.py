@@ -69,3 +69,20 @@ def contents(folder: Path) -> dict[str, bytes]:
 def published(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """What a store has to hold of a bundle."""
     return {**files, "SHA256SUMS": manifest_of(files)}
+
+
+def gguf(*, tensors: int = 1, tokens: int = 3, data: int = 64) -> bytes:
+    """A GGUF file with a string, an array of numbers and one of strings, and tensors of 32 bytes each."""
+    keys = [
+        gguf_string("general.architecture") + struct.pack("<I", 8) + gguf_string("llama"),
+        gguf_string("a.counts") + struct.pack("<IIQ", 9, 4, tokens) + bytes(4 * tokens),
+        gguf_string("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, tokens) + gguf_string("word") * tokens,
+    ]
+    infos = [gguf_string(f"blk.{n}.weight") + struct.pack("<IQQIQ", 2, 4, 2, 0, 32 * n) for n in range(tensors)]
+    return b"".join(
+        [struct.pack("<4sIQQ", b"GGUF", 3, len(infos), len(keys)), *keys, *infos, bytes(32 * tensors + data)]
+    )
+
+
+def gguf_string(text: str) -> bytes:
+    return struct.pack("<Q", len(text.encode())) + text.encode()
