@@ -37,9 +37,9 @@ class Contents:
     def __init__(self, folder: int, manifest: Manifest) -> None:
         self._folder = folder
         self._manifest = manifest
-        self._verified = {entry.path: entry.sha256 for entry in manifest.entries}
-        self.whole = read_whole(self._verified)
-        self.weights = frozenset(path for path in self._verified if is_weights(path))
+        self.whole = read_whole(manifest.paths)
+        self.weights = frozenset(path for path in manifest.paths if is_weights(path))
+        self._verified = {entry.path: entry.sha256 for entry in manifest.entries if entry.path in self.whole}
 
     def judge(self, path: str) -> tuple[str, ...]:
         """Judge one of `whole`; returns notes. StoreTrouble where the disk gives back other bytes than it was given."""

@@ -77,6 +77,7 @@ class Filling:
     def _look_at_header(self, file: BundleFile) -> None:
         """Several lanes may ask; a header takes memory enough for one at a time."""
         if file.path in self._contents.weights:
+            self._transfer.tools.stop.check()
             with self._looking, self._doubting(file):
                 self._contents.judge_weights(file.path)
 

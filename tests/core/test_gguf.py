@@ -97,6 +97,12 @@ def test_what_lies_beyond_the_bytes_at_hand_is_not_asked_for() -> None:
     check(PATH, raw[:300], len(raw))
 
 
+@pytest.mark.parametrize("kind", [8, 9])
+def test_an_array_that_is_longer_than_the_file_is_not_gone_through(kind: int) -> None:
+    raw = file_of(array(kind, 1 << 40, bytes(120)))
+    assert "it tells of 8,796,093,022,208 bytes" in refusal_of(raw, size=1 << 30)
+
+
 @given(st.binary(max_size=200), st.integers(0, 1 << 70))
 @settings(derandomize=True, database=None, deadline=None, max_examples=500)
 def test_any_bytes_are_refused_in_one_way(raw: bytes, size: int) -> None:

@@ -39,7 +39,7 @@ BROKEN = {
     "a pointer": ({TWO: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"}, TWO, "is a pointer of Git LFS"),
     "in a folder": ({"vae/x.SAFETENSORS": b"x" * 9}, "vae/x.SAFETENSORS", "is cut short or no safetensors file"),
     "a GGUF that was cut": ({"x.gguf": gguf(tensors=9, data=0)[:-99]}, "x.gguf", "is cut short or broken"),
-    "a GGUF pointer": ({"x.gguf": b"version https://git-lfs.github.com/spec/v1\n"}, "x.gguf", "is a pointer of Git LFS"),
+    "a GGUF pointer": ({"x.gguf": b"version https://git-lfs.github.com/"}, "x.gguf", "is a pointer of Git LFS"),
     "a tensor elsewhere": ({INDEX: json.dumps(SWAPPED).encode()}, INDEX, f"looks for layer.2.weight in {ONE}, which"),
     "a shard that is none": ({INDEX: b'{"weight_map": {"a": "tokenizer.json"}}'}, "tokenizer.json", "is cut short"),
 }  # fmt: skip
