@@ -33,7 +33,14 @@ def make_bundle(folder: Path, *, size_bytes: int, shards: int = 4) -> None:
 
 
 def write_shard(path: Path, tensors: list[str], rows: int) -> None:
-    """A safetensors file: the length of the header, the header, then F16 tensors of [rows, HIDDEN] end to end."""
+    """A safetensors file of F16 tensors of [rows, HIDDEN] end to end."""
+    with path.open("wb") as file:
+        file.write(shard_header(tensors, rows))
+        write_noise(file.fileno(), file.tell(), len(tensors) * rows * BYTES_PER_ROW)
+
+
+def shard_header(tensors: list[str], rows: int) -> bytes:
+    """What a safetensors file begins with: the length of the header, and the header."""
     size = rows * BYTES_PER_ROW
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     for number, tensor in enumerate(tensors):
@@ -41,9 +48,7 @@ def write_shard(path: Path, tensors: list[str], rows: int) -> None:
         header[tensor] = {"dtype": "F16", "shape": [rows, HIDDEN], "data_offsets": offsets}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        write_noise(file.fileno(), file.tell(), len(tensors) * size)
+    return struct.pack("<Q", len(text)) + text
 
 
 def write_noise(fd: int, offset: int, size: int) -> None:

@@ -51,11 +51,15 @@ class _Lane(NamedTuple):
 
 
 class Shards:
-    """Brings large files. `behind` are those that are still to be read back, each with the mark at its end."""
+    """Brings large files. `behind` are those that are still to be read back, each with the mark at its end.
 
-    def __init__(self, transfer: Transfer) -> None:
+    `brought` is called with each file that is there, in the thread that has brought it; it may refuse the bundle.
+    """
+
+    def __init__(self, transfer: Transfer, *, brought: Callable[[BundleFile], None]) -> None:
         self.behind: list[tuple[ReadBack, Mark]] = []
         self._transfer = transfer
+        self._brought = brought
         self._meter = transfer.meter
         self._staging = transfer.staging
         self._overlap = transfer.tools.overlap
@@ -90,6 +94,7 @@ class Shards:
         with self._placed(step.file) as place:
             if step.origin is not Origin.STORE or not self._bring_twin(step, place, lane):
                 self._bring_from_seed(step.file, place, lane)
+        self._brought(step.file)
         self._meter.finished()
 
     @contextmanager

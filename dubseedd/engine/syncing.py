@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dubseedd.core.bundle import content_checks
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Verdict, make_plan
 from dubseedd.core.receipt import Receipt
-from dubseedd.engine import adopting, contents, publishing, tree
+from dubseedd.engine import adopting, publishing, tree
+from dubseedd.engine.contents import Contents
 from dubseedd.engine.durable import Identity, identity
 from dubseedd.engine.filling import Filling
 from dubseedd.engine.housekeeping import make_room
@@ -148,9 +148,15 @@ class BundleSync:
 
     def _judge_in_place(self, bundle: Examined) -> None:
         with writing_store(bundle.name), tree.opened_folder(self._store.root, bundle.name) as folder:
-            for path in content_checks(bundle.manifest.paths):
-                for note in contents.judge(folder, path, bundle.manifest):
+            contents = Contents(folder, bundle.manifest)
+            for path in sorted(contents.whole):
+                for note in contents.judge(path):
                     self._tools.note(f"{bundle.name}: {note}")
+            for path in sorted(contents.weights):
+                self._tools.stop.check()
+                contents.judge_weights(path)
+            for index, shard, named in contents.shards():
+                contents.compare(index, shard, named)
 
     def _stage(self, bundle: Examined, seed: SeedFolder) -> Readiness:
         self._tools.stop.check()

@@ -1,7 +1,6 @@
 """Large files: gone on with after an interruption, read back behind the copy, shared with what the store has."""
 
 import os
-import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from dubseedd.errors import Cancelled, Failure, SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing
 from tests.machine import Machine
-from tests.support.bundles import contents, model_files, published, write_bundle
+from tests.support.bundles import contents, model_files, published, safetensors_of, write_bundle
 from tests.support.sticks import empty_image, mounted
 
 InStore = Callable[[str], Path]
@@ -31,7 +30,7 @@ InStore = Callable[[str], Path]
 MIB = 1 << 20
 SIZE = 2 * MARK_BYTES + 50 * MIB
 WEIGHTS = "weights.safetensors"
-FILES = {"config.json": b"{}", WEIGHTS: random.Random(1).randbytes(SIZE)}
+FILES = {"config.json": b"{}", WEIGHTS: safetensors_of(SIZE)}
 
 
 @dataclass(slots=True)

@@ -45,6 +45,15 @@ async def test_a_stick_is_served(world: World) -> None:
         assert world.asked == ["find", "mount", "unmount"]
 
 
+async def test_code_that_a_model_brings_or_asks_for_is_told(world: World) -> None:
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": {**FILES, "modeling.py": b"", "config.json": b'{"auto_map": {}}'}}))
+        await served(world, conductor)
+        found = world.told(EventName.BUNDLE_FOUND)
+        assert any(line.endswith("is new; modeling.py is code") for line in found)
+        assert "tiny: config.json has an auto_map, which asks loaders to run code of the bundle" in found
+
+
 async def test_a_scan_in_the_middle_of_a_look_leaves_it_alone(world: World) -> None:
     """Sticks that came together are done with together: until then one that was looked at already is no idle one."""
     sticks = [world.stick({name: FILES}, uuid=name) for name in ("one", "two")]
