@@ -16,7 +16,7 @@ from tools.machine import CannotRun, release, run, succeeds
 
 MODEL = "bench-model"
 KEPT_FREE_BYTES = 1 << 30
-MAKE_STORE = ("mkfs.ext4", "-q", "-F", "-i", "8192", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
+MAKE_STORE = ("mkfs.ext4", "-q", "-F", "-m0", "-i8192", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
 SEED_OPTIONS = "ro,nosuid,nodev,noexec,noload"
 STORE_OPTIONS = "noinit_itable"
 """The kernel writes no inode tables behind the back of a run."""
