@@ -1,8 +1,6 @@
 """Calls from the bus, as the conductor gets them."""
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -12,7 +10,7 @@ from dubseedd.bus.calls import Calls
 from dubseedd.core.config import Automatic, Config, SeedConfig, StoreConfig, SyncConfig
 from dubseedd.names import SEED_INTERFACE, Action, ErrorName
 from tests.support.bundles import model_files
-from tests.support.world import LABEL, World, conducted, made
+from tests.support.world import LABEL, World, conducted
 
 FILES = model_files()
 CALLER = ":1.1"
@@ -26,14 +24,6 @@ class Anybody:
     async def check(self, sender: str, action: Action) -> bool:
         self.meanwhile()
         return True
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    with made(tmp_path) as world:
-        yield world
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 """The conductor between its neighbours: what happens when they act while it waits."""
 
 import asyncio
-import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -23,17 +20,9 @@ from dubseedd.service.job import Job
 from dubseedd.service.jobs import REMEMBER_MOST, Jobs
 from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
-from tests.support.world import World, conducted, config_of, is_served, made, served
+from tests.support.world import World, conducted, config_of, is_served, served
 
 FILES = model_files()
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    with made(tmp_path) as world:
-        yield world
 
 
 async def test_a_stick_is_served(world: World) -> None:

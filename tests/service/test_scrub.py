@@ -1,10 +1,7 @@
 """What is installed is read back when its time has come, and everything else goes first."""
 
-import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +13,7 @@ from dubseedd.names import EventName
 from dubseedd.service import scrub
 from dubseedd.service.conductor import Conductor
 from tests.support.bundles import contents, model_files, published
-from tests.support.world import World, conducted, config_of, made, now, served
+from tests.support.world import World, conducted, config_of, now, served
 
 FILES = model_files()
 DAY = 86400 * 1_000_000
@@ -45,14 +42,6 @@ class Gate:
 
     def open(self) -> None:
         self._open.set()
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    with made(tmp_path) as world:
-        yield world
 
 
 @pytest.fixture

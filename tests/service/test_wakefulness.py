@@ -1,9 +1,6 @@
 """The machine stays awake while a seed is copied, and is kept waiting no longer than it takes to publish."""
 
-import os
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,18 +9,10 @@ from dubseedd.engine.syncing import BundleSync, Wish
 from dubseedd.service.job import Job
 from dubseedd.service.wakefulness import Wakefulness
 from tests.support.bundles import model_files
-from tests.support.world import Nightwatch, World, conducted, made, served
+from tests.support.world import Nightwatch, World, conducted, served
 
 FILES = model_files()
 EVERYTHING = set(JobState)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    with made(tmp_path) as world:
-        yield world
 
 
 class Bedside:

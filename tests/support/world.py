@@ -9,9 +9,11 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import pytest
 
 from dubseedd.core.config import Config, SeedConfig, StoreConfig, SyncConfig
 from dubseedd.core.device import BlockDevice, BlockEvent, Disk, Number
@@ -226,11 +228,13 @@ class World(Listener):
         asyncio.get_running_loop().call_soon(self._on_mounts, device.number, points)
 
 
-@contextmanager
-def made(folder: Path) -> Iterator[World]:
-    """A world, for the length of a block."""
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A world of this test's own; what it has mounted is unmounted after it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
     with ExitStack() as undo:
-        yield World(folder, undo)
+        yield World(tmp_path, undo)
 
 
 def now() -> int:
