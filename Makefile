@@ -28,6 +28,8 @@ rulesdir = $(PREFIX)/lib/udev/rules.d
 dbusdir = $(PREFIX)/share/dbus-1
 # dbus-daemon looks for policies in /usr and /etc, for everything else in /usr/local as well.
 policydir = $(if $(filter /usr,$(PREFIX)),/usr/share,$(SYSCONFDIR))/dbus-1/system.d
+# polkit before 124 looks for actions in /usr/share alone.
+actiondir = $(if $(filter /usr/local,$(PREFIX)),/usr,$(PREFIX))/share/polkit-1/actions
 config = $(SYSCONFDIR)/dubnium/dubseedd.toml
 
 # source:destination of every single file, for install and uninstall alike; the configuration is a case of its own.
@@ -39,6 +41,7 @@ FILES = \
   udev/80-dubseedd.rules:$(rulesdir)/80-dubseedd.rules \
   packaging/dbus/org.dubnium.Seed1.conf:$(policydir)/org.dubnium.Seed1.conf \
   packaging/dbus/org.dubnium.Seed1.service:$(dbusdir)/system-services/org.dubnium.Seed1.service \
+  packaging/polkit/org.dubnium.seed1.policy:$(actiondir)/org.dubnium.seed1.policy \
   dubseedd/bus/org.dubnium.Seed1.xml:$(dbusdir)/interfaces/org.dubnium.Seed1.xml \
   $(patsubst %,%:$(catalogdir)/dubseedd.catalog,$(wildcard systemd/dubseedd.catalog))
 

@@ -79,7 +79,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A method call to us; `interface` is empty where the caller gave none."""
+    """A method call to us; `interface` is empty where the caller gave none. `interactive`: its user may be asked for a
+    password before it is answered."""
 
     sender: str
     path: str
@@ -87,6 +88,7 @@ class IncomingCall:
     member: str
     signature: str
     body: list[Any]
+    interactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +210,12 @@ class Connection:
         body: Sequence[Any] = (),
         *,
         timeout_seconds: float = CALL_LIMIT_SECONDS,
+        interactive: bool = False,
     ) -> list[Any]:
-        """Call a method; returns the body of the reply. Raises RemoteError, BusGone or TimeoutError."""
+        """Call a method; returns the body of the reply. Raises RemoteError, BusGone or TimeoutError.
+
+        `interactive` lets the other side have our user asked for a password first.
+        """
         if not self.is_open:
             raise BusGone("the connection to the bus is lost")
         message = Message(
@@ -219,6 +225,7 @@ class Connection:
             member=member,
             signature=signature,
             body=_sendable(list(body)),
+            flags=MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION if interactive else MessageFlag.NONE,
         )
         answer = self._keep(self._bus.call(message))
         try:
@@ -307,6 +314,7 @@ class Connection:
             message.member,
             message.signature,
             [unwrap(value) for value in message.body],
+            interactive=bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION),
         )
         try:
             answer = await self._outcome(message, call)

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from dubseedd.adapters.authority import RootOnly
+
 from dubseedd.adapters.bus import BusGone, Connection
 from dubseedd.names import Action
 from tests.machine import Machine

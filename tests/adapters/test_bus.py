@@ -295,7 +295,7 @@ async def test_values_arrive_as_plain_python(connect: Connect) -> None:
     server.answer(remember)
     plain = [{"a": {"b": ["c", 7]}}, [1, "x"], [b"raw"]]
     assert await client.call(server.unique_name, PATH, INTERFACE, "Echo", signature, body) == plain
-    assert arrived == [IncomingCall(client.unique_name, PATH, INTERFACE, "Echo", signature, plain)]
+    assert arrived == [IncomingCall(client.unique_name, PATH, INTERFACE, "Echo", signature, plain, interactive=False)]
 
 
 async def test_calls_that_are_given_up_leave_no_handler(connect: Connect) -> None:
