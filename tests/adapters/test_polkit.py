@@ -273,3 +273,17 @@ async def test_polkit_is_told_the_unique_name_and_nothing_of_a_process(
     assert told[0].body == [subject, "org.dubnium.seed1.eject", {"method": "Eject"}, 0, ""]
     assert told[1].body[:4] == [subject, "org.dubnium.seed1.eject", {}, 1]
     assert told[1].body[4].startswith("dubseedd-")
+
+
+async def test_a_question_that_nobody_waits_for_is_cancelled(doubted: Callable[..., Any], undo: AsyncExitStack) -> None:
+    """polkitd of today closes the dialog of a process that has ended by itself; the caller may also just disconnect."""
+    address, polkit = await doubted(None)
+    connection = await opened(undo, address)
+    caller = await undo.enter_async_context(Caller.connected(address, NOBODY))
+    question = asyncio.ensure_future(refusal(Polkit(lambda: connection), caller.name, Action.SYNC, interactive=True))
+    asked = await polkit.asked.get()
+    await caller.leave()
+    cancelled = await polkit.asked.get()
+    assert (cancelled.member, cancelled.body) == ("CancelCheckAuthorization", [asked.body[4]])
+    question.cancel()
+    await asyncio.wait({question})
