@@ -9,6 +9,8 @@ RUNS ?= 5
 ONLY ?=
 OUTPUT ?= docs/benchmarks
 LABEL ?= DUB-SEED
+CALLS ?= 1000000
+FUZZ_SEED ?= 1
 
 # Where `make install` puts things; DESTDIR stages them for a package.
 DESTDIR ?=
@@ -45,10 +47,10 @@ FILES = \
   dubseedd/bus/org.dubnium.Seed1.xml:$(dbusdir)/interfaces/org.dubnium.Seed1.xml \
   $(patsubst %,%:$(catalogdir)/dubseedd.catalog,$(wildcard systemd/dubseedd.catalog))
 
-.PHONY: help provision try test lint coverage torture measure bench install uninstall clean
+.PHONY: help provision try test lint coverage torture fuzz-bus measure bench install uninstall clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 provision:
 	@tools/provision
@@ -67,6 +69,9 @@ coverage: provision  ## run all tests and show the lines that none of them reach
 
 torture: provision  ## kill, cut the power, break disks and sticks, for an hour [R1=2000 … R15=100000] [TORTURE_SEED=]
 	@$(PYTHON_VENV) -m tests.torture $(PYTEST_ARGS)
+
+fuzz-bus: provision  ## let a stranger say all that can be said on the bus [CALLS=1000000] [FUZZ_SEED=1]
+	@CALLS="$(CALLS)" FUZZ_SEED="$(FUZZ_SEED)" $(PYTHON_VENV) -m pytest -s tests/integration/test_hostile_callers.py
 
 measure: provision  ## what one sync and an idle daemon cost on this machine
 	@$(PYTHON_VENV) -m tests.measure

@@ -2,7 +2,8 @@
 
 What `mended` does not cure of dbus-next is kept away from. A call on a lost connection would never return: the loss
 ends every call, and so does a time limit. Handlers of replies that never come would pile up: they are dropped. Its own
-handlers would tell callers tracebacks: they never see a call, every one is answered here.
+handlers would tell callers tracebacks: they never see a call, every one is answered here, and of one caller so many at
+a time.
 
 Values cross as plain Python: variants in what arrives are unwrapped, structs are lists. Text that D-Bus does not know
 (NUL, names that are no UTF-8) leaves with ? in its place: the bus would disconnect us for it.
@@ -10,6 +11,7 @@ Values cross as plain Python: variants in what arrives are unwrapped, structs ar
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from typing import Any, Self
 
 from dbus_next import AuthError, InvalidAddressError, Message, MessageFlag, MessageType, Variant
 
-from dubseedd.adapters.mended import CONNECT_LIMIT_SECONDS, MendedBus, connected, release
+from dubseedd.adapters.mended import CONNECT_LIMIT_SECONDS, LIMITS_EXCEEDED, MendedBus, connected, release
 from dubseedd.names import ErrorName
 
 __all__ = [
@@ -42,6 +44,10 @@ CALL_LIMIT_SECONDS = 25.0
 DO_NOT_QUEUE = 4
 PRIMARY_OWNER = 1
 HUNG_UP = "the bus hung up"
+PENDING_MOST = 32
+"""Calls of one connection that are being answered at a time."""
+TEXT_MOST = 1000
+"""The characters of an error, which may quote what the caller has sent."""
 
 
 class BusGone(ConnectionError):
@@ -156,6 +162,7 @@ class Connection:
         self._subscriptions: dict[object, tuple[Match, SignalHandler]] = {}
         self._handler: CallHandler = _nothing_here
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._pending: Counter[str] = Counter()
         bus.add_message_handler(self._receive)
         self._lost = asyncio.ensure_future(self._watch())
 
@@ -316,25 +323,36 @@ class Connection:
             [unwrap(value) for value in message.body],
             interactive=bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION),
         )
+        self._pending[call.sender] += 1
+        wanted = not message.flags & MessageFlag.NO_REPLY_EXPECTED
         try:
-            answer = await self._outcome(message, call)
+            outcome = await self._outcome(message, call)
+            answer = self._bytes_of(outcome) if wanted else b""
         except (Exception, asyncio.CancelledError):
             if _being_cancelled():
                 raise
             log.exception("answering %s.%s of %s", call.interface, call.member, call.sender)
-            answer = Message.new_error(message, ErrorName.INTERNAL.full, "internal error, see the journal")
-        if self.is_open and not message.flags & MessageFlag.NO_REPLY_EXPECTED:
-            self._send(answer)
+            error = Message.new_error(message, ErrorName.INTERNAL.full, "internal error, see the journal")
+            answer = self._bytes_of(error)
+        finally:
+            self._pending[call.sender] -= 1
+            self._pending = +self._pending
+        if self.is_open and wanted:
+            self._bus._writer.put(answer)
 
     async def _outcome(self, message: Message, call: IncomingCall) -> Message:
-        """What the handler says, proven to be sendable."""
+        """What the handler says."""
         try:
+            if self._pending[call.sender] > PENDING_MOST:
+                raise CallFailed(LIMITS_EXCEEDED, "too many calls of yours wait already; wait for answers first")
             reply = await self._handler(call)
-            answer = Message.new_method_return(message, reply.signature, _sendable(list(reply.body)))
+            return Message.new_method_return(message, reply.signature, _sendable(list(reply.body)))
         except CallFailed as failure:
-            answer = Message.new_error(message, failure.name, _sendable(failure.text))
-        answer._marshall()
-        return answer
+            return Message.new_error(message, failure.name, _sendable(failure.text[:TEXT_MOST]))
+
+    def _bytes_of(self, answer: Message) -> bytes:
+        answer.serial = self._bus.next_serial()
+        return bytes(answer._marshall())
 
     def _send(self, message: Message) -> None:
         future = self._bus.send(message)

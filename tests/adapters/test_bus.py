@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageFlag, MessageType
 
+from dubseedd.adapters import bus as bus_module
 from dubseedd.adapters.bus import (
     DBUS,
     DBUS_PATH,
@@ -599,3 +600,58 @@ async def test_a_subscription_that_the_bus_refuses_leaves_nothing(connect: Conne
     await settle(sender, receiver)
     assert everything.bodies == [[]]
     assert len(receiver._subscriptions) == 1
+
+
+# Strangers
+
+
+async def test_arguments_longer_than_any_of_ours_are_refused_unread(connect: Connect) -> None:
+    server, client = await connect(), await connect()
+    handled: list[IncomingCall] = []
+
+    async def answer(call: IncomingCall) -> Reply:
+        handled.append(call)
+        return Reply()
+
+    server.answer(answer)
+    with pytest.raises(RemoteError) as refused:
+        await client.call(server.unique_name, PATH, INTERFACE, "Work", "s", ["x" * 20_000_000])
+    assert refused.value.name == "org.freedesktop.DBus.Error.LimitsExceeded"
+    assert await client.call(server.unique_name, PATH, INTERFACE, "Work", "s", ["x" * 10_000]) == []
+    assert len(handled) == 1
+
+
+async def test_of_one_caller_so_many_calls_are_answered_at_a_time(connect: Connect) -> None:
+    server, greedy, modest = await connect(), await connect(), await connect()
+    gate = asyncio.Event()
+
+    async def answer(call: IncomingCall) -> Reply:
+        if call.member == "Wait":
+            await gate.wait()
+        return Reply()
+
+    server.answer(answer)
+    most = bus_module.PENDING_MOST
+    calls = [asyncio.ensure_future(greedy.call(server.unique_name, PATH, INTERFACE, "Wait")) for _ in range(most)]
+    assert await modest.call(server.unique_name, PATH, INTERFACE, "Work") == []
+    while server._pending[greedy.unique_name] < most:
+        await modest.call(server.unique_name, PATH, INTERFACE, "Work")
+    with pytest.raises(RemoteError) as refused:
+        await greedy.call(server.unique_name, PATH, INTERFACE, "Wait")
+    assert refused.value.name == "org.freedesktop.DBus.Error.LimitsExceeded"
+    gate.set()
+    assert await asyncio.gather(*calls) == [[]] * most
+    assert await greedy.call(server.unique_name, PATH, INTERFACE, "Wait") == []
+    assert not server._pending
+
+
+async def test_an_error_is_of_a_bounded_length(connect: Connect) -> None:
+    server, client = await connect(), await connect()
+
+    async def answer(call: IncomingCall) -> Reply:
+        raise CallFailed("com.example.Error", f"unknown: {call.body[0]}")
+
+    server.answer(answer)
+    with pytest.raises(RemoteError) as refused:
+        await client.call(server.unique_name, PATH, INTERFACE, "Work", "s", ["x" * 10_000])
+    assert len(refused.value.text) == bus_module.TEXT_MOST
