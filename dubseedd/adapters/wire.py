@@ -108,11 +108,12 @@ class Outbox:
             self._loop.add_writer(self._socket.fileno(), self._write)
 
     def put(self, data: bytes, future: "asyncio.Future[None] | None" = None) -> None:
-        self._unsent.append((data, future))
-        self.size += len(data)
+        """Send these bytes when all before them are sent, however many: what waits already tells if all is well."""
         if self.size > UNSENT_MOST_BYTES:
             self._failed(BrokenPipeError("the bus does not take what we send any more"))
             return
+        self._unsent.append((data, future))
+        self.size += len(data)
         if self.size > UNSENT_ROOM_BYTES:
             self.roomy.clear()
         if self._ready():
