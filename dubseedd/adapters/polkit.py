@@ -40,8 +40,6 @@ WHAT = {
     Action.REPLACE_FOREIGN: "replace a folder that dubseedd did not make",
 }
 """Each action in the words of the sentence that refuses it."""
-
-
 PROMPT = "Authentication is required to"
 """How a dialog begins that names the bundle, as `details` give it; the policy file has the sentences without one."""
 
@@ -78,8 +76,8 @@ class Polkit:
         if password_helps:
             raise _denied(
                 action,
-                "it takes a password, and nobody could ask you for it; ask as root (sudo dubseedctl …), or in a "
-                "terminal where pkttyagent runs (busctl and gdbus: with --interactive)",
+                "it takes a password, and none was given; ask as root (sudo dubseedctl …), or where somebody can be "
+                "asked for it: on a desktop, or in a terminal where pkttyagent runs (gdbus: with --interactive)",
             )
         raise _denied(action, "the policy of this machine says no; ask as root: sudo dubseedctl …")
 
