@@ -18,11 +18,11 @@ import sys
 from contextlib import AsyncExitStack, suppress
 
 from dubseedd import __version__
-from dubseedd.adapters.authority import RootOnly
 from dubseedd.adapters.bus import BusGone, Connection, RemoteError
 from dubseedd.adapters.journal import QueuedRecorder, install_logging, journal_sink
 from dubseedd.adapters.logind import Logind
 from dubseedd.adapters.notify import ServiceManager
+from dubseedd.adapters.polkit import Polkit
 from dubseedd.adapters.udev import UdevDevices
 from dubseedd.adapters.udisks import UDisks
 from dubseedd.bus.calls import Calls
@@ -94,7 +94,7 @@ class Daemon:
             recorder=recorder,
             runtime_folder=runtime_folder(RUNTIME_FOLDER),
         )
-        self._tree = ObjectTree(Calls(self._conductor, RootOnly(self._link)))
+        self._tree = ObjectTree(Calls(self._conductor, Polkit(self._link)))
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:

@@ -6,13 +6,15 @@ import re
 import subprocess
 import sys
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from dbus_next.aio import MessageBus
 
+from dubseedd.adapters.bus import Connection, IncomingCall, Match, Reply
+from dubseedd.bus.interface import load
+from dubseedd.bus.tree import INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES
 from dubseedd.names import BUS_NAME, ROOT_PATH
 
 ROOT = Path(__file__).parent.parent
@@ -65,6 +67,7 @@ def test_every_file_goes_where_its_reader_looks(stage: Path) -> None:
         "/usr/local/lib/udev/rules.d/80-dubseedd.rules",
         "/usr/local/share/dbus-1/interfaces/org.dubnium.Seed1.xml",
         "/usr/local/share/dbus-1/system-services/org.dubnium.Seed1.service",
+        "/usr/share/polkit-1/actions/org.dubnium.seed1.policy",
     }
 
 
@@ -213,15 +216,50 @@ async def test_only_root_may_own_the_name(bus: str) -> None:
     assert await busctl_call(bus, NOBODY, *request) == "Call failed: Access denied\n"
 
 
+@pytest.fixture
+async def daemon(bus: str) -> AsyncIterator[list[str]]:
+    """Owns the name and notes what reaches it."""
+    connection = await Connection.open(bus)
+    await connection.request_name(BUS_NAME)
+    reached: list[str] = []
+
+    async def note(call: IncomingCall) -> Reply:
+        reached.append(f"{call.interface}.{call.member}")
+        return Reply()
+
+    connection.answer(note)
+    yield reached
+    await connection.close()
+
+
 @needs_root
-async def test_everyone_reaches_the_daemon(bus: str) -> None:
-    daemon = await MessageBus(bus_address=bus).connect()
+async def test_everyone_reaches_every_interface_of_the_daemon(bus: str, daemon: list[str]) -> None:
+    interfaces = [*load(), INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES]
+    for interface in interfaces:
+        assert await busctl_call(bus, NOBODY, BUS_NAME, ROOT_PATH, interface, "Any") == ""
+    assert daemon == [f"{interface}.Any" for interface in interfaces]
+
+
+@needs_root
+@pytest.mark.parametrize("interface", ["org.dubnium.Seed1", "org.freedesktop.DBus.Debug.Stats", "com.example.Other"])
+async def test_no_other_interface_reaches_it(bus: str, daemon: list[str], interface: str) -> None:
+    assert "Access denied" in await busctl_call(bus, NOBODY, BUS_NAME, ROOT_PATH, interface, "Any")
+    assert daemon == []
+
+
+@needs_root
+async def test_replies_and_signals_reach_it_through_its_own_policy(bus: str) -> None:
+    """A deny of what goes to the name would keep these from us as well."""
+    daemon, peer = await Connection.open(bus), await Connection.open(bus)
     await daemon.request_name(BUS_NAME)
-    said = await busctl_call(bus, NOBODY, BUS_NAME, ROOT_PATH, "org.freedesktop.DBus.Peer", "Ping")
-    daemon.disconnect()
-    daemon._stream.close()  # the library leaves it open
-    daemon._sock.close()
-    assert said == ""
+    heard = asyncio.Event()
+    await daemon.subscribe(Match(sender=peer.unique_name), lambda signal: heard.set())
+    peer.emit("/", "com.example.Peer", "Changed", "", [])
+    async with asyncio.timeout(20.0):
+        await heard.wait()
+    assert await daemon.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId")
+    for connection in (daemon, peer):
+        await connection.close()
 
 
 def test_activation_goes_to_the_unit(stage: Path) -> None:

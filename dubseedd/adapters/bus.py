@@ -2,15 +2,16 @@
 
 What `mended` does not cure of dbus-next is kept away from. A call on a lost connection would never return: the loss
 ends every call, and so does a time limit. Handlers of replies that never come would pile up: they are dropped. Its own
-handlers would tell callers tracebacks: they never see a call, every one is answered here.
+handlers would tell callers tracebacks: they never see a call, every one is answered here, and of one caller so many at
+a time.
 
 Values cross as plain Python: variants in what arrives are unwrapped, structs are lists. Text that D-Bus does not know
 (NUL, names that are no UTF-8) leaves with ? in its place: the bus would disconnect us for it.
 """
 
 import asyncio
-import fcntl
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from typing import Any, Self
 
 from dbus_next import AuthError, InvalidAddressError, Message, MessageFlag, MessageType, Variant
 
-from dubseedd.adapters.mended import CONNECT_LIMIT_SECONDS, MendedBus, close_descriptors, connected, release
+from dubseedd.adapters.mended import CONNECT_LIMIT_SECONDS, LIMITS_EXCEEDED, MendedBus, connected, release
+from dubseedd.adapters.wire import close_all
 from dubseedd.names import ErrorName
 
 __all__ = [
@@ -43,6 +45,10 @@ CALL_LIMIT_SECONDS = 25.0
 DO_NOT_QUEUE = 4
 PRIMARY_OWNER = 1
 HUNG_UP = "the bus hung up"
+PENDING_MOST = 32
+"""Calls of one connection that are being answered at a time."""
+TEXT_MOST = 1000
+"""The characters of an error, which may quote what the caller has sent."""
 
 
 class BusGone(ConnectionError):
@@ -80,7 +86,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A method call to us; `interface` is empty where the caller gave none."""
+    """A method call to us; `interface` is empty where the caller gave none. `interactive`: its user may be asked for a
+    password before it is answered."""
 
     sender: str
     path: str
@@ -88,6 +95,7 @@ class IncomingCall:
     member: str
     signature: str
     body: list[Any]
+    interactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,19 +162,24 @@ async def _nothing_here(call: IncomingCall) -> Reply:
 class Connection:
     """One connection to a bus, from `open` until it is lost or closed."""
 
-    def __init__(self, bus: MendedBus) -> None:
+    def __init__(self, bus: MendedBus, address: str | None) -> None:
         self._bus = bus
+        self._address = address
         self._subscriptions: dict[object, tuple[Match, SignalHandler]] = {}
         self._handler: CallHandler = _nothing_here
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._pending: Counter[str] = Counter()
         bus.add_message_handler(self._receive)
         self._lost = asyncio.ensure_future(self._watch())
 
     @classmethod
-    async def open(cls, address: str | None = None) -> Self:
-        """Connect to the bus at an address, by default to the system bus. Raises BusGone or TimeoutError."""
+    async def open(cls, address: str | None = None, *, keeps_descriptors: bool = False) -> Self:
+        """Connect to the bus at an address, by default to the system bus. Raises BusGone or TimeoutError.
+
+        Anybody can send descriptors: they are closed as they arrive, unless the connection keeps them.
+        """
         try:
-            return cls(await connected(address))
+            return cls(await connected(address, keeps_descriptors=keeps_descriptors), address)
         except TimeoutError:
             raise TimeoutError(f"the bus did not answer within {CONNECT_LIMIT_SECONDS:g} s") from None
         except (OSError, EOFError, AuthError, InvalidAddressError) as error:
@@ -213,58 +226,59 @@ class Connection:
         body: Sequence[Any] = (),
         *,
         timeout_seconds: float = CALL_LIMIT_SECONDS,
+        interactive: bool = False,
     ) -> list[Any]:
-        """Call a method; returns the body of the reply. Raises RemoteError, BusGone or TimeoutError."""
-        reply = await self._call(
-            Message(
-                destination=destination,
-                path=path,
-                interface=interface,
-                member=member,
-                signature=signature,
-                body=_sendable(list(body)),
-            ),
-            timeout_seconds,
-        )
-        close_descriptors(reply)
-        return [unwrap(value) for value in reply.body]
+        """Call a method; returns the body of the reply. Raises RemoteError, BusGone or TimeoutError.
 
-    async def call_for_descriptor(
-        self, destination: str, path: str, interface: str, member: str, signature: str, body: Sequence[Any]
-    ) -> int:
-        """As `call`, for a method that returns one descriptor: the caller closes it."""
-        message = Message(destination, path, interface, member, signature=signature, body=_sendable(list(body)))
-        reply = await self._call(message, CALL_LIMIT_SECONDS)
-        if reply.signature != "h" or not reply.unix_fds:
-            close_descriptors(reply)
-            raise RemoteError(f"{DBUS}.Error.InconsistentMessage", f"{member} returned no descriptor")
-        descriptor: int = reply.unix_fds[0]
-        close_descriptors(reply, but=descriptor)
-        fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-        return descriptor
-
-    async def _call(self, message: Message, limit_seconds: float) -> Message:
+        `interactive` lets the other side have our user asked for a password first.
+        """
         if not self.is_open:
             raise BusGone("the connection to the bus is lost")
+        message = Message(
+            destination=destination,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=_sendable(list(body)),
+            flags=MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION if interactive else MessageFlag.NONE,
+        )
         answer = self._keep(self._bus.call(message))
         try:
-            await asyncio.wait({answer}, timeout=limit_seconds)
+            await asyncio.wait({answer}, timeout=timeout_seconds)
             if answer.done():
                 return self._read(answer)
         finally:
             answer.cancel()
             self._bus._method_return_handlers.pop(message.serial, None)
-        raise TimeoutError(f"{message.destination} did not answer {message.member} within {limit_seconds:g} s")
+        raise TimeoutError(f"{destination} did not answer {member} within {timeout_seconds:g} s")
+
+    async def call_for_descriptor(
+        self, destination: str, path: str, interface: str, member: str, signature: str, body: Sequence[Any]
+    ) -> int:
+        """Call a method that returns one descriptor; whoever gets it closes it. As `call`.
+
+        The call goes over a connection of its own, which no stranger knows.
+        """
+        other = await type(self).open(self._address, keeps_descriptors=True)
+        try:
+            await other.call(destination, path, interface, member, signature, body)
+            descriptor = other._bus.take_descriptor()
+        finally:
+            await other.close()
+        if descriptor is None:
+            raise RemoteError(f"{DBUS}.Error.InconsistentMessage", f"{member} returned no descriptor")
+        return descriptor
 
     @staticmethod
-    def _read(answer: "asyncio.Task[Message]") -> Message:
+    def _read(answer: "asyncio.Task[Message]") -> list[Any]:
         if answer.cancelled() or isinstance(answer.exception(), OSError | EOFError):
             raise BusGone("the connection to the bus is lost")
         reply = answer.result()
+        body = [unwrap(value) for value in reply.body]
         if reply.message_type is MessageType.ERROR:
-            close_descriptors(reply)
-            raise RemoteError(reply.error_name, str(unwrap(reply.body[0])) if reply.body else "")
-        return reply
+            raise RemoteError(reply.error_name, str(body[0]) if body else "")
+        return body
 
     async def subscribe(self, match: Match, handler: SignalHandler) -> Callable[[], Awaitable[None]]:
         """Have the handler called for each signal that fits; returns the undo. What a handler raises is logged."""
@@ -302,9 +316,6 @@ class Connection:
 
     def _receive(self, message: Message) -> bool:
         """True for what the library must not look at any more."""
-        is_reply = message.message_type in (MessageType.METHOD_RETURN, MessageType.ERROR)
-        if not is_reply or message.reply_serial not in self._bus._method_return_handlers:
-            close_descriptors(message)  # nobody waits for them
         if message.message_type is MessageType.SIGNAL:
             self._spread(message)
             return False
@@ -336,34 +347,46 @@ class Connection:
             message.member,
             message.signature,
             [unwrap(value) for value in message.body],
+            interactive=bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION),
         )
+        self._pending[call.sender] += 1
+        wanted = not message.flags & MessageFlag.NO_REPLY_EXPECTED
         try:
-            answer = await self._outcome(message, call)
+            outcome = await self._outcome(message, call)
+            answer = self._bytes_of(outcome) if wanted else b""
         except (Exception, asyncio.CancelledError):
             if _being_cancelled():
                 raise
             log.exception("answering %s.%s of %s", call.interface, call.member, call.sender)
-            answer = Message.new_error(message, ErrorName.INTERNAL.full, "internal error, see the journal")
-        if self.is_open and not message.flags & MessageFlag.NO_REPLY_EXPECTED:
-            self._send(answer)
+            outcome = Message.new_error(message, ErrorName.INTERNAL.full, "internal error, see the journal")
+            answer = self._bytes_of(outcome)
+        finally:
+            self._pending[call.sender] -= 1
+            self._pending = +self._pending
+        descriptors = outcome.unix_fds or ()
+        if self.is_open and wanted:
+            self._bus._writer.put(answer, descriptors=descriptors)
         else:
-            close_descriptors(answer)
+            close_all(descriptors)
 
     async def _outcome(self, message: Message, call: IncomingCall) -> Message:
-        """What the handler says, proven to be sendable."""
+        """What the handler says."""
         try:
+            if self._pending[call.sender] > PENDING_MOST:
+                raise CallFailed(LIMITS_EXCEEDED, "too many calls of yours wait already; wait for answers first")
             reply = await self._handler(call)
             body, descriptors = _sendable(list(reply.body)), list(reply.descriptors)
-            answer = Message.new_method_return(message, reply.signature, body, descriptors)
+            return Message.new_method_return(message, reply.signature, body, descriptors)
         except CallFailed as failure:
-            answer = Message.new_error(message, failure.name, _sendable(failure.text))
-        answer._marshall()
-        return answer
+            return Message.new_error(message, failure.name, _sendable(failure.text[:TEXT_MOST]))
+
+    def _bytes_of(self, answer: Message) -> bytes:
+        answer.serial = self._bus.next_serial()
+        return bytes(answer._marshall(negotiate_unix_fd=True))
 
     def _send(self, message: Message) -> None:
         future = self._bus.send(message)
         future.add_done_callback(_look_at)
-        future.add_done_callback(lambda _: close_descriptors(message))
 
     # Housekeeping
 

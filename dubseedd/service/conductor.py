@@ -220,7 +220,7 @@ class Conductor:
                     dry_run=dry_run,
                     replace_foreign=replace_foreign,
                 )
-                jobs.append(self.jobs.sync(one, wish))
+                jobs.append(self.jobs.sync(one, wish, asked=True))
                 self.seeds.settle(one)
         if not jobs and refusals:
             raise refusals[0]

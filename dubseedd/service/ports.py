@@ -1,6 +1,6 @@
 """The ports: what the conductor needs of the world. Adapters provide them; nothing here knows how."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from dubseedd.core.device import BlockDevice, BlockEvent, Disk, Number
@@ -69,8 +69,13 @@ class Recorder(Protocol):
 class Authority(Protocol):
     """Who may do what."""
 
-    async def check(self, sender: str, action: Action) -> bool:
-        """May the connection with this unique bus name do it? Every doubt is a no."""
+    async def authorise(
+        self, sender: str, action: Action, *, interactive: bool = False, details: Mapping[str, str] | None = None
+    ) -> None:
+        """Return when the connection with this unique bus name may do it, else raise CallRefused: every doubt is a no.
+
+        `interactive`: its user may be asked for a password, which takes minutes. `details` say what it is about.
+        """
 
 
 class Clock(Protocol):

@@ -1,11 +1,9 @@
 """The seam over dbus-next, on a real bus: what the library breaks at, and what callers are told."""
 
-import array
 import asyncio
 import gc
 import logging
 import os
-import socket
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageFlag, MessageType
 
+from dubseedd.adapters import bus as bus_module
 from dubseedd.adapters.bus import (
     DBUS,
     DBUS_PATH,
@@ -28,7 +27,6 @@ from dubseedd.adapters.bus import (
     Signal,
     Variant,
 )
-from dubseedd.adapters.mended import _PatientSocket
 from dubseedd.names import ErrorName
 from tests.conftest import Connect
 from tests.machine import Machine
@@ -298,7 +296,7 @@ async def test_values_arrive_as_plain_python(connect: Connect) -> None:
     server.answer(remember)
     plain = [{"a": {"b": ["c", 7]}}, [1, "x"], [b"raw"]]
     assert await client.call(server.unique_name, PATH, INTERFACE, "Echo", signature, body) == plain
-    assert arrived == [IncomingCall(client.unique_name, PATH, INTERFACE, "Echo", signature, plain)]
+    assert arrived == [IncomingCall(client.unique_name, PATH, INTERFACE, "Echo", signature, plain, interactive=False)]
 
 
 async def test_calls_that_are_given_up_leave_no_handler(connect: Connect) -> None:
@@ -660,26 +658,6 @@ class TestDescriptors:
         await settle(stranger, server)
         assert open_descriptors() == before
 
-    def test_one_that_meets_a_full_socket_goes_with_the_next_attempt(self) -> None:
-        ours, theirs = socket.socketpair()
-        with ours, theirs, open(os.devnull, "rb") as gift:
-            ours.setblocking(False)
-            patient = _PatientSocket(ours)
-            while patient.send(b"x" * 65536):
-                pass
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [gift.fileno()]))]
-            assert patient.sendmsg([b"message"], rights) == 0
-            theirs.setblocking(False)
-            with suppress(BlockingIOError):
-                while theirs.recv(1 << 20):
-                    pass
-            assert patient.send(b"message") == len(b"message")
-            assert patient.send(b"another") == len(b"another")
-            data, ancillary, *_ = theirs.recvmsg(7, 1000)
-            assert (data, len(ancillary)) == (b"message", 1)
-            os.close(array.array("i", ancillary[0][2])[0])
-            assert theirs.recvmsg(100, 1000)[:2] == (b"another", [])
-
 
 async def sleepless(reply: Reply) -> Reply:
     return reply
@@ -687,3 +665,58 @@ async def sleepless(reply: Reply) -> Reply:
 
 def open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+# Strangers
+
+
+async def test_arguments_longer_than_any_of_ours_are_refused_unread(connect: Connect) -> None:
+    server, client = await connect(), await connect()
+    handled: list[IncomingCall] = []
+
+    async def answer(call: IncomingCall) -> Reply:
+        handled.append(call)
+        return Reply()
+
+    server.answer(answer)
+    with pytest.raises(RemoteError) as refused:
+        await client.call(server.unique_name, PATH, INTERFACE, "Work", "s", ["x" * 20_000_000])
+    assert refused.value.name == "org.freedesktop.DBus.Error.LimitsExceeded"
+    assert await client.call(server.unique_name, PATH, INTERFACE, "Work", "s", ["x" * 10_000]) == []
+    assert len(handled) == 1
+
+
+async def test_of_one_caller_so_many_calls_are_answered_at_a_time(connect: Connect) -> None:
+    server, greedy, modest = await connect(), await connect(), await connect()
+    gate = asyncio.Event()
+
+    async def answer(call: IncomingCall) -> Reply:
+        if call.member == "Wait":
+            await gate.wait()
+        return Reply()
+
+    server.answer(answer)
+    most = bus_module.PENDING_MOST
+    calls = [asyncio.ensure_future(greedy.call(server.unique_name, PATH, INTERFACE, "Wait")) for _ in range(most)]
+    assert await modest.call(server.unique_name, PATH, INTERFACE, "Work") == []
+    while server._pending[greedy.unique_name] < most:
+        await modest.call(server.unique_name, PATH, INTERFACE, "Work")
+    with pytest.raises(RemoteError) as refused:
+        await greedy.call(server.unique_name, PATH, INTERFACE, "Wait")
+    assert refused.value.name == "org.freedesktop.DBus.Error.LimitsExceeded"
+    gate.set()
+    assert await asyncio.gather(*calls) == [[]] * most
+    assert await greedy.call(server.unique_name, PATH, INTERFACE, "Wait") == []
+    assert not server._pending
+
+
+async def test_an_error_is_of_a_bounded_length(connect: Connect) -> None:
+    server, client = await connect(), await connect()
+
+    async def answer(call: IncomingCall) -> Reply:
+        raise CallFailed("com.example.Error", f"unknown: {call.body[0]}")
+
+    server.answer(answer)
+    with pytest.raises(RemoteError) as refused:
+        await client.call(server.unique_name, PATH, INTERFACE, "Work", "s", ["x" * 10_000])
+    assert len(refused.value.text) == bus_module.TEXT_MOST

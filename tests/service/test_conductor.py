@@ -11,13 +11,14 @@ from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.core.plan import Verdict
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.store import Store
+from dubseedd.engine.syncing import Wish
 from dubseedd.errors import NO_ERROR, CallRefused
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service import mounting
 from dubseedd.service.board import Listener, Thing
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
-from dubseedd.service.jobs import REMEMBER_MOST, Jobs
+from dubseedd.service.jobs import REMEMBER_MOST, UNFINISHED_MOST, Jobs
 from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
 from tests.support.world import World, conducted, config_of, is_served, served
@@ -391,3 +392,18 @@ async def test_an_eject_in_the_middle_of_a_look_is_told_to_wait(world: World) ->
             await conductor.eject(first)
         assert refused.value.error is ErrorName.BUSY
         held.set()
+
+
+async def test_only_so_many_jobs_can_be_asked_for(world: World) -> None:
+    """Each wish for another manifest is a job of its own, and nobody has to wait for one before asking for the next."""
+    world.hold("mount")
+    async with conducted(world, config_of(world, automatic=Automatic.OFF)) as conductor:
+        device = world.plug(world.stick({"tiny": FILES}))
+        seed = conductor.seeds.all[device.number]
+        wishes = [Wish("tiny", manifest_sha256=f"{number:064x}") for number in range(UNFINISHED_MOST)]
+        jobs = [conductor.jobs.sync(seed, wish, asked=True) for wish in wishes]
+        with pytest.raises(CallRefused) as refused:
+            conductor.jobs.sync(seed, Wish("tiny"), asked=True)
+        assert refused.value.error is ErrorName.BUSY
+        assert conductor.jobs.sync(seed, wishes[0], asked=True) is jobs[0]
+        assert conductor.jobs.sync(seed, Wish("tiny")) not in jobs

@@ -12,6 +12,7 @@ from dubseedd.engine.store import BundleState
 from dubseedd.names import EventName
 from dubseedd.service import scrub
 from dubseedd.service.conductor import Conductor
+from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
 from tests.support.world import World, conducted, config_of, now, served
 
@@ -34,10 +35,12 @@ class Gate:
 
     def __init__(self) -> None:
         self.read: list[int] = []
+        self.reached = threading.Event()
         self._open = threading.Event()
 
     def __call__(self, length: int) -> None:
         self.read.append(length)
+        self.reached.set()
         self._open.wait()
 
     def open(self) -> None:
@@ -107,7 +110,8 @@ async def test_it_gives_way_to_a_seed_and_goes_on_with_the_file_that_it_was_in(
         await installed(world, conductor)
         time.now += 31 * DAY
         await conductor.scan()
-        await world.until(lambda: conductor.status.endswith("; reading tiny back meanwhile"))
+        await in_thread(gates[0].reached.wait)
+        assert conductor.status.endswith("; reading tiny back meanwhile")
         mounting = world.hold("mount")
         world.plug(world.stick({"other": model_files(seed=b"other")}))
         await world.until(lambda: "mount" in world.asked[3:])
