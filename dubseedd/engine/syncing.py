@@ -68,6 +68,7 @@ class BundleSync:
 
     def close(self) -> None:
         self._undo.close()
+        self._staging = self._adoption = self._receipt = None
 
     def prepare(self, seed: SeedFolder) -> Readiness:
         """Bring the bundle to where only the switch is missing; the seed is not needed after. Raises a Failure."""
