@@ -10,12 +10,14 @@ from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.support.bundles import model_files
 from tests.support.daemon import Client
 from tests.support.sticks import LABEL
-from tools.machine import run
+from tools.machine import CannotRun, run
 
 pytestmark = pytest.mark.integration
 
 FILES = model_files()
 FSTAB = Path("/etc/fstab")
+SUPERBLOCK = 1024
+"""Where that of ext4 lies, in a place that btrfs leaves alone."""
 
 
 @pytest.mark.parametrize(
@@ -47,10 +49,13 @@ async def test_a_device_with_two_file_systems_on_it_is_nobodys_business(
 ) -> None:
     """Which of the two a kernel would see is anybody's guess; udev gives it no label then."""
     daemon()
-    both = make_stick({"spoofed": FILES}, name="both")
-    with both.open("r+b") as image:
-        image.write(b"XFSB" + (4096).to_bytes(4) + (131072).to_bytes(8))
-    run("mkswap", "--force", "--label", LABEL, str(both), check=False)
+    both, other = make_stick({"spoofed": FILES}, name="both", filesystem="btrfs"), make_stick({}, name="other")
+    with both.open("r+b") as image, other.open("rb") as ext4:
+        image.seek(SUPERBLOCK)
+        ext4.seek(SUPERBLOCK)
+        image.write(ext4.read(1024))
+    with pytest.raises(CannotRun, match="ambivalent"):
+        run("blkid", "--probe", str(both))
     plug(both)
     plug(make_stick({"tiny": FILES}))
     await client.until_bundle("tiny")
