@@ -60,6 +60,10 @@ class Board:
             listener.changed(thing)
             listener.overall()
 
+    def overall(self) -> None:
+        for listener in self.listeners:
+            listener.overall()
+
     def gone(self, thing: Thing) -> None:
         for listener in self.listeners:
             listener.gone(thing)
