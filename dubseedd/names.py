@@ -23,7 +23,9 @@ CONFIG_FOLDER = "/etc/dubnium/dubseedd.d"
 RUNTIME_FOLDER = "/run/dubseedd"
 
 MANIFEST = "SHA256SUMS"
-NEIGHBOURS = frozenset({"SHA256SUMS.sig", "model.sig", "B3SUMS"})
+SIGNATURE = "SHA256SUMS.sig"
+SIGNATURE_NAMESPACE = "dubnium-seed"
+NEIGHBOURS = frozenset({SIGNATURE, "model.sig", "B3SUMS"})
 """Files beside the manifest that may stay unlisted."""
 
 

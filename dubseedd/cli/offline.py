@@ -16,6 +16,7 @@ from dubseedd.cli.views import NO_ERROR, Error, JobView
 from dubseedd.cli.working import watched
 from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
+from dubseedd.core.enrolment import signed_by
 from dubseedd.core.events import Event
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine.configfile import load
@@ -122,7 +123,8 @@ class OfflineSync:
                 raise offer.refusal
             readiness = watched(lambda: self._work(seed), self._job, meter, self._tools.stop, self._screen)
             result["outcome"], event = OUTCOMES[readiness]
-            self._tell(event, f"{offer.name} is {result['outcome']}", {Field.MANIFEST: offer.manifest_sha256})
+            sentence = f"{offer.name} is {result['outcome']}{signed_by(offer.signer)}"
+            self._tell(event, sentence, {Field.MANIFEST: offer.manifest_sha256})
         except Failure as failure:
             event = EventName.BUNDLE_REFUSED if offer.refusal else EventName.JOB_FAILED
             fields = {Field.ERROR: failure.error.full, Field.FILE: failure.file}

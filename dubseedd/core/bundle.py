@@ -2,6 +2,7 @@
 
 InvalidName      1 to 255 bytes of A-Z a-z 0-9 . _ + -, starting with none of `.` `-`
 CacheTree        no Hugging Face cache: not named models--*, no snapshots/ beside refs/ or blobs/
+UntrustedSeed    a manifest that names its bundle is that one's; for signatures see engine.signatures
 FileMissing      every entry of the manifest is there
 UnsafeFile       as a regular file; nothing in the bundle is a link, FIFO, socket or device
 UnlistedFile     every file is listed, litter and the neighbours of the manifest aside
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from dubseedd.core.enrolment import NOBODY, Enrolment
 from dubseedd.core.manifest import SHOWN_CHARACTERS, Manifest
 from dubseedd.errors import SeedRefused
 from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
@@ -72,7 +74,7 @@ class Policy:
     """What the configuration allows."""
 
     pickle_allowed: bool
-    keys_enrolled: bool = False
+    enrolment: Enrolment = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +124,14 @@ def check_cache_tree(name: str, children: Collection[str]) -> None:
         )
 
 
-def check_trust(name: str, policy: Policy) -> None:
-    """Where keys are enrolled nothing unsigned is taken; as signatures cannot be checked yet, nothing at all is."""
-    if policy.keys_enrolled:
+def check_bound_name(name: str, manifest: Manifest) -> None:
+    """A manifest that names its bundle, in a comment, speaks of that one only: its signature counts for no other."""
+    if manifest.bundle not in ("", name):
         raise SeedRefused(
             ErrorName.UNTRUSTED_SEED,
-            f"{shown(name)} cannot be trusted: keys are enrolled ([trust] allowed_signers), and this version checks no "
-            "signatures yet; take the keys out of that file to go by digests alone",
+            f"{shown(name)} cannot be trusted: its SHA256SUMS was written for {shown(manifest.bundle)}; "
+            "give the folder that name again",
+            file=MANIFEST,
         )
 
 

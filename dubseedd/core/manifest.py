@@ -7,11 +7,13 @@ Rule 3  a path is relative, of plain components, within the limits, without cont
         `-` is refused: sha256sum reads standard input for it
 Rule 4  paths are unique, also after NFC and case folding, and none is a folder of another
 Rule 5  SHA256SUMS does not list itself, nor anything below it
+Rule 6  one comment at most is `# dubnium-bundle: NAME`, the name that the bundle has to have
 
 Source of the grammar: coreutils, cksum. `parse` does no I/O; it raises SeedRefused (ManifestInvalid).
 """
 
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +34,7 @@ SHOWN_CHARACTERS = 256
 RECIPE = "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum > SHA256SUMS"
 """How the runbook writes a manifest, in the folder of the bundle."""
 
+_BINDING = re.compile(r"^#[ \t]*dubnium-bundle[ \t]*:([^\n]*)", re.MULTILINE)
 _LINE = re.compile(r"^(?!#)[^\n]+", re.MULTILINE)
 _PLAIN = re.compile(r"(\\?)([0-9a-fA-F]{64})[ \t](.+)", re.DOTALL)
 _TAGGED = re.compile(r"(\\?)SHA256 ?\((.+)\) = ([0-9a-fA-F]{64})", re.DOTALL)
@@ -49,12 +52,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest that keeps the rules. `sha256` is the digest of `raw`, the bytes as they were read."""
+    """A manifest that keeps the rules. `sha256` is the digest of `raw`, the bytes as they were read.
+
+    `bundle` is the name that it was written for, "" where it names none.
+    """
 
     entries: tuple[Entry, ...]
     sha256: str
     raw: bytes
     notes: tuple[str, ...] = ()
+    bundle: str = ""
 
     @cached_property
     def paths(self) -> frozenset[str]:
@@ -81,7 +88,7 @@ def parse(raw: bytes) -> Manifest:
     _check_folders(seen)
     windows = "\r\n" in text or text.endswith("\r")
     notes = ("SHA256SUMS has the line ends of Windows",) if windows else ()
-    return Manifest(tuple(entries), hashlib.sha256(raw).hexdigest(), raw, notes)
+    return Manifest(tuple(entries), hashlib.sha256(raw).hexdigest(), raw, notes, _binding(text))
 
 
 def render(entries: Iterable[Entry]) -> bytes:
@@ -102,6 +109,16 @@ def _text(raw: bytes) -> str:
     except UnicodeDecodeError as error:
         number = raw.count(b"\n", 0, error.start) + 1
         raise _invalid(f"line {number}: it is not UTF-8") from error
+
+
+def _binding(text: str) -> str:
+    """The name in the comment that binds a manifest to it."""
+    names = [match[1].strip() for match in itertools.islice(_BINDING.finditer(text), 2)]
+    if len(names) > 1:
+        raise _invalid("it names its bundle more than once")
+    if names == [""]:
+        raise _invalid("its line dubnium-bundle holds no name")
+    return names[0] if names else ""
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

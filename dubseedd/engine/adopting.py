@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dubseedd.core.bundle import BundleFile, Kind, format_of, is_litter, shown
+from dubseedd.core.bundle import BundleFile, Kind, check_bound_name, format_of, is_litter, shown
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.core.receipt import Receipt
@@ -91,7 +91,7 @@ def _examine_folder(
                 replaceable=identity(folder),
             )
     sizes = {inner: status.st_size for inner, status in objects.items() if stat.S_ISREG(status.st_mode)}
-    for manifest in _candidates(folder, offered):
+    for manifest in _candidates(folder, name, offered):
         if _listed(sizes, manifest) and (blake3 := _verify(folder, manifest, sizes, pump, meter)) is not None:
             return Adoption(name, manifest, blake3, objects)
     return Foreign(
@@ -106,11 +106,12 @@ def objects_in(folder: int) -> dict[str, os.stat_result]:
     return {"": os.fstat(folder), **dict(tree.walk(folder))}
 
 
-def _candidates(folder: int, offered: Manifest) -> list[Manifest]:
+def _candidates(folder: int, name: str, offered: Manifest) -> list[Manifest]:
     """The seed's manifest first, then the folder's own where it is another."""
     candidates = [offered]
     with suppress(OSError, Failure):
         own = parse(tree.read_small(folder, MANIFEST, MAX_BYTES))
+        check_bound_name(name, own)
         if own.sha256 != offered.sha256:
             candidates.append(own)
     return candidates
@@ -145,7 +146,7 @@ def _verify(
     return found
 
 
-def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str) -> Receipt:
+def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str, signer: str = "") -> Receipt:
     """Make the folder ours: the modes of the store, the manifest it was verified by, all on the disk, and a receipt.
 
     StoreTrouble (ForeignBundle), with nothing changed, where anything in it has changed since it was verified.
@@ -175,6 +176,7 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str)
             installed_at=installed_at,
             verified_at=installed_at,
             seed_uuid=seed_uuid,
+            signer=signer,
             adopted=True,
         )
     os.fsync(store.root)

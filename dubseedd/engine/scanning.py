@@ -17,9 +17,9 @@ from dubseedd.core.bundle import (
     BundleFile,
     Policy,
     accept,
+    check_bound_name,
     check_cache_tree,
     check_name,
-    check_trust,
     is_litter,
     shown,
 )
@@ -27,6 +27,8 @@ from dubseedd.core.config import Config
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.engine import tree
 from dubseedd.engine.durable import names_in, owned
+from dubseedd.engine.enrolment import enrolled_in, proven
+from dubseedd.engine.signatures import signer_of
 from dubseedd.engine.trouble import reading_seed
 from dubseedd.errors import Failure, SeedRefused
 from dubseedd.names import MANIFEST, ErrorName
@@ -34,7 +36,10 @@ from dubseedd.names import MANIFEST, ErrorName
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A bundle of a seed that keeps the rules which can be judged before its bytes are read. `size` in bytes."""
+    """A bundle of a seed that keeps the rules which can be judged before its bytes are read.
+
+    `size` in bytes; `signer` is whose signature was found valid, "" where none is demanded.
+    """
 
     name: str
     manifest: Manifest
@@ -42,6 +47,7 @@ class Examined:
     format: str
     size: int
     notes: tuple[str, ...] = ()
+    signer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +59,13 @@ class Offer:
     manifest_sha256: str = ""
     entries: int = 0
     notes: tuple[str, ...] = ()
+    signer: str = ""
     refusal: Failure | None = None
 
 
 def policy_of(config: Config) -> Policy:
-    """What the configuration allows; looks whether keys are enrolled. A file that cannot be read counts as enrolled."""
-    try:
-        with open(config.trust.allowed_signers, encoding="utf-8", errors="replace") as stream:
-            enrolled = any(line.strip() and not line.lstrip().startswith("#") for line in stream)
-    except FileNotFoundError:
-        enrolled = False
-    except OSError:
-        enrolled = True
-    return Policy(pickle_allowed=config.trust.pickle_allowed, keys_enrolled=enrolled)
+    """What the configuration allows, and whose signatures it demands, by the files as they are now."""
+    return Policy(config.trust.pickle_allowed, proven(enrolled_in(config.trust.allowed_signers)))
 
 
 class SeedFolder:
@@ -123,7 +123,7 @@ class SeedFolder:
             bundle = self.examine(name)
         except Failure as refusal:
             return Offer(name, refusal=refusal)
-        return Offer(name, bundle.size, bundle.manifest.sha256, len(bundle.files), bundle.notes)
+        return Offer(name, bundle.size, bundle.manifest.sha256, len(bundle.files), bundle.notes, bundle.signer)
 
     def examine(self, name: str, *, note: Callable[[str], None] = lambda _: None) -> Examined:
         """Judge one bundle by name, listing and manifest; raises the first Failure that applies."""
@@ -133,7 +133,8 @@ class SeedFolder:
                 children = names_in(folder)
             check_cache_tree(name, children)
             manifest = parse(self._manifest(folder, name))
-            check_trust(name, self._policy)
+            check_bound_name(name, manifest)
+            signer = signer_of(folder, name, manifest, self._policy.enrolment)
             with reading_seed(name):
                 found = tree.listing(folder)
         accepted: Accepted = accept(
@@ -143,7 +144,7 @@ class SeedFolder:
         for sentence in notes:
             note(f"{name}: {sentence}")
         size = sum(file.size for file in accepted.files)
-        return Examined(name, manifest, accepted.files, accepted.format, size, notes)
+        return Examined(name, manifest, accepted.files, accepted.format, size, notes, signer)
 
     @contextmanager
     def opened(self, name: str, path: str) -> Iterator[int]:

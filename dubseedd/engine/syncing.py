@@ -65,6 +65,7 @@ class BundleSync:
         self._receipt: Receipt | None = None
         self._replacing: Identity | None = None
         self._seed_uuid = ""
+        self._signer = ""
 
     def close(self) -> None:
         self._undo.close()
@@ -85,6 +86,7 @@ class BundleSync:
             for receipt in publishing.settle_bundle(self._store, self._wish.name):
                 self._tools.settled(receipt)
         bundle = self._examine(seed)
+        self._signer = bundle.signer
         with writing_store(bundle.name):
             verdict, _ = self._store.verdict(bundle.name, bundle.manifest.sha256, len(bundle.files))
         if verdict is Verdict.CURRENT:
@@ -102,7 +104,13 @@ class BundleSync:
         self._meter.enter(JobState.PUBLISHING)
         with writing_store(self._wish.name):
             if self._adoption is not None:
-                return adopting.seal(self._store, self._adoption, installed_at=_now(), seed_uuid=self._seed_uuid)
+                return adopting.seal(
+                    self._store,
+                    self._adoption,
+                    installed_at=_now(),
+                    seed_uuid=self._seed_uuid,
+                    signer=self._signer,
+                )
             if self._staging is None or self._receipt is None:
                 raise AssertionError("published before it was prepared")
             return publishing.publish(
@@ -214,6 +222,7 @@ class BundleSync:
             installed_at=now,
             verified_at=now if self._tools.config.sync.read_back else 0,
             seed_uuid=seed_uuid,
+            signer=bundle.signer,
         )
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from dubseedd import __version__
@@ -34,6 +34,7 @@ from dubseedd.service.seed import Seed
 from dubseedd.service.seeds import Seeds
 from dubseedd.service.shelf import Shelf
 from dubseedd.service.status import State, overall, sentence
+from dubseedd.service.trust import Trust
 from dubseedd.service.wakefulness import Wakefulness
 from dubseedd.service.worker import in_thread
 
@@ -70,6 +71,7 @@ class Conductor:
         self._reading_history = asyncio.Lock()
         self.board = Board(recorder, clock)
         self.shelf = Shelf(store, self.board)
+        self._trust = Trust(lambda: self.config, self.board)
         self._mounting = Mounting(disks, MountRecord(runtime_folder), self.board)
         self.jobs = Jobs(
             config=lambda: self.config,
@@ -86,6 +88,7 @@ class Conductor:
             mounting=self._mounting,
             jobs=self.jobs,
             board=self.board,
+            trust=self._trust,
             present=self._present,
         )
         self._scrub = Scrub(config=lambda: self.config, shelf=self.shelf, board=self.board, busy=self._busy)
@@ -139,6 +142,7 @@ class Conductor:
                 self.store.path,
             )
         self.config = config
+        self._run_errand(self._trust.look())
         self.seeds.relabel(config.seed.label)
         self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
         self.board.overall()
@@ -150,6 +154,7 @@ class Conductor:
         self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
 
     async def _look_around(self) -> None:
+        await self._trust.look()
         await self._keep_house()
         with writing_store(self.store.path):
             await self.shelf.refresh()
@@ -167,7 +172,10 @@ class Conductor:
 
     def _after_job(self, job: Job) -> None:
         """The store has changed, or a seed has less to do: judge anew, let others go on."""
-        task = asyncio.get_running_loop().create_task(self._follow_up(job))
+        self._run_errand(self._follow_up(job))
+
+    def _run_errand(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
@@ -322,8 +330,8 @@ class Conductor:
 
     @property
     def trust(self) -> str:
-        """integrity: digests alone decide. Signatures come with enrolled keys."""
-        return "integrity"
+        """integrity: digests alone decide; signed: an enrolled key has to have signed them."""
+        return self._trust.word
 
 
 def runtime_folder(default: str) -> str:

@@ -17,6 +17,7 @@ ABSENCE = frozenset(
         ErrorName.READ_FAILED,
         ErrorName.FILE_MISSING,
         ErrorName.MANIFEST_MISSING,
+        ErrorName.UNTRUSTED_SEED,
         ErrorName.NOT_FOUND,
         ErrorName.MOUNT_FAILED,
         ErrorName.UNSAFE_MOUNT,

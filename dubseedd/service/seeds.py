@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from dubseedd.core.bundle import shown
 from dubseedd.core.config import Automatic, Config
 from dubseedd.core.device import BlockDevice, BlockEvent, Change, Number, Plugs
+from dubseedd.core.enrolment import signed_by
 from dubseedd.core.lifecycle import SeedState
 from dubseedd.engine.scanning import Offer
 from dubseedd.engine.store import Store
@@ -27,6 +28,7 @@ from dubseedd.service.mounting import Mounting
 from dubseedd.service.ports import Disks
 from dubseedd.service.reading import open_folder, was_pulled
 from dubseedd.service.seed import Seed
+from dubseedd.service.trust import Trust
 from dubseedd.service.worker import in_thread
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Seeds:
         mounting: Mounting,
         jobs: Jobs,
         board: Board,
+        trust: Trust,
         present: Callable[[Seed], bool],
     ) -> None:
         self._config = config
@@ -52,6 +55,7 @@ class Seeds:
         self._mounting = mounting
         self._jobs = jobs
         self._board = board
+        self._trust = trust
         self._present = present
         self._plugs = Plugs(config().seed.label)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,6 +138,7 @@ class Seeds:
     async def _serve(self, seeds: list[Seed]) -> None:
         """Each seed stays mounted until its jobs are queued: those hold leases of their own."""
         config = self._config()
+        await self._trust.look()
         async with AsyncExitStack() as leases:
             await asyncio.gather(*(self._look(seed, config, leases) for seed in seeds))
             conflicts = self._conflicts(seeds)
@@ -209,7 +214,7 @@ class Seeds:
         verdict = seed.verdicts[offer.name]
         self._board.tell(
             EventName.BUNDLE_FOUND,
-            f"{name}, {offer.size:,} bytes, is {verdict}{notes}",
+            f"{name}, {offer.size:,} bytes{signed_by(offer.signer)}, is {verdict}{notes}",
             {**fields, **size},
         )
         if verdict == "current":

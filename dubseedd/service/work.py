@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
 
 from dubseedd.core.config import Config
+from dubseedd.core.enrolment import signed_by
 from dubseedd.core.lifecycle import JobKind, JobState
 from dubseedd.core.progress import Milestones
 from dubseedd.core.receipt import Receipt
@@ -131,14 +132,16 @@ class Work:
         job.wish = replace(job.wish, manifest_sha256=receipt.manifest_sha256)
         self._board.tell(
             EventName.BUNDLE_INSTALLED,
-            f"{job.bundle} is installed: {len(receipt.files)} files, {receipt.size:,} bytes, every one verified",
+            f"{job.bundle} is installed: {len(receipt.files)} files, {receipt.size:,} bytes, every one verified"
+            f"{signed_by(receipt.signer)}",
             {**job.fields, Field.BYTES_TOTAL: receipt.size},
         )
 
     def _adopted(self, job: Job, receipt: Receipt) -> None:
         self._board.tell(
             EventName.BUNDLE_ADOPTED,
-            f"{job.bundle} was put there by hand and is verified now: adopted, nothing was copied",
+            f"{job.bundle} was put there by hand and is verified now: adopted, nothing was copied"
+            f"{signed_by(receipt.signer)}",
             {**job.fields, Field.MANIFEST: receipt.manifest_sha256},
         )
 

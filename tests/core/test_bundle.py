@@ -9,6 +9,7 @@ from dubseedd.core.bundle import (
     Kind,
     Policy,
     accept,
+    check_bound_name,
     check_cache_tree,
     check_name,
     format_of,
@@ -79,6 +80,17 @@ def test_a_cache_tree_is_refused_and_pointed_to_create(name: str, children: list
 
 def test_a_folder_named_snapshots_alone_is_no_cache() -> None:
     check_cache_tree("x", ["snapshots", "config.json"])
+
+
+def test_a_manifest_that_names_its_bundle_is_taken_under_that_name_alone() -> None:
+    raw = render([Entry("config.json", DIGEST)])
+    check_bound_name("tiny", parse(raw))
+    bound = parse(b"# dubnium-bundle: tiny\n" + raw)
+    check_bound_name("tiny", bound)
+    for other in ("Tiny", "huge", ""):
+        with pytest.raises(SeedRefused, match="was written for tiny; give the folder that name again") as refusal:
+            check_bound_name(other, bound)
+        assert refusal.value.error is ErrorName.UNTRUSTED_SEED
 
 
 def test_a_listed_file_that_is_not_there_is_missing() -> None:

@@ -52,6 +52,24 @@ def test_comments_empty_lines_and_a_missing_last_line_end_are_passed_over() -> N
     assert [entry.path for entry in manifest.entries] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("# dubnium-bundle: qwen-8b", "qwen-8b"),
+        ("#dubnium-bundle:qwen-8b", "qwen-8b"),
+        ("#\t dubnium-bundle :  two words \r", "two words"),
+        ("# dubnium-bundles: qwen-8b", ""),
+        ("## dubnium-bundle: qwen-8b", ""),
+        ("# of dubnium-bundle: qwen-8b", ""),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_comment_binds_a_manifest_to_the_name_of_its_bundle(line: str, name: str, *, last: bool) -> None:
+    text = f"{A}  a\n{line}" if last else f"{line}\n{A}  a\n"
+    assert parse(text.encode()).bundle == name
+
+
 def test_the_line_ends_of_windows_are_accepted_with_a_note() -> None:
     manifest = parse(f"{A}  a\r\n{B}  b\r\n".encode())
     assert [entry.path for entry in manifest.entries] == ["a", "b"]
@@ -105,6 +123,8 @@ DEEP = "/".join("d" * 33)
         (f"{A}  SHA256SUMS\n".encode(), "place of the manifest itself"),
         (f"{A}  ./SHA256SUMS\n".encode(), "place of the manifest itself"),
         (f"{A}  SHA256SUMS/x\n".encode(), "place of the manifest itself"),
+        (f"# dubnium-bundle: a\n{A}  a\n# dubnium-bundle: a\n".encode(), "names its bundle more than once"),
+        (f"# dubnium-bundle: \n{A}  a\n".encode(), "dubnium-bundle holds no name"),
         (f"#\n\n\r\n# by hand\n\n{A}  ok\n\n/\n".encode(), "line 8 is no line"),
     ],
 )

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from dubseedd.core.bundle import Policy
 from dubseedd.core.config import Config, build
 from dubseedd.core.receipt import Receipt
-from dubseedd.engine.scanning import SeedFolder
+from dubseedd.engine.scanning import SeedFolder, policy_of
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.engine.transfer import SyncTools
 
 
 @pytest.fixture
-def config() -> Config:
-    """The defaults, with no room kept in reserve."""
-    return build([("test", {"store": {"reserve": 0}})])
+def config(tmp_path: Path) -> Config:
+    """The defaults, with no room kept in reserve, and keys, where a test enrols some, in a place of their own."""
+    trust = {"allowed_signers": str(tmp_path / "seed-signers")}
+    return build([("test", {"store": {"reserve": 0}, "trust": trust})])
 
 
 @pytest.fixture
@@ -56,9 +56,8 @@ class Syncing:
     def folder(self) -> SeedFolder:
         root = os.open(self.models.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            return SeedFolder(
-                root, "models", Policy(pickle_allowed=False), uuid="5EED", filesystem="ext4", device="/dev/sdz1"
-            )
+            policy = policy_of(self.config)
+            return SeedFolder(root, "models", policy, uuid="5EED", filesystem="ext4", device="/dev/sdz1")
         finally:
             os.close(root)
 

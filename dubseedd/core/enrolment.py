@@ -1,0 +1,38 @@
+"""Enrolment: whose signatures the owner of the machine accepts, as it was read at one moment.
+
+What is judged has to be what was read, so the bytes themselves are kept and no path is opened a second time.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """`signers` is an allowed_signers file of OpenSSH, b"" where no key is in it; `revoked` its revocation file.
+
+    `where` is what the file is called in sentences. With a `fault` nothing can be trusted; it says why, and what to do.
+    """
+
+    where: str = ""
+    signers: bytes = b""
+    revoked: bytes | None = None
+    fault: str = ""
+
+    @property
+    def demands_signatures(self) -> bool:
+        return bool(self.signers or self.fault)
+
+
+NOBODY = Enrolment()
+"""Digests alone decide."""
+
+
+def signed_by(signer: str) -> str:
+    """How a sentence goes on where somebody has signed."""
+    return f", signed by {signer}" if signer else ""
+
+
+def keys_in(raw: bytes) -> bytes:
+    """An allowed_signers file fit for ssh-keygen, which takes an empty line for a broken one; b"" without a key."""
+    lines = [line if line.strip() else b"#" for line in raw.split(b"\n")]
+    return b"\n".join(lines) if any(not line.lstrip().startswith(b"#") for line in lines) else b""

@@ -1,0 +1,119 @@
+"""OpenSSH's ssh-keygen, which verifies signatures. Blocks; never longer than LIMIT_SECONDS for one run.
+
+It gets everything by descriptor: inputs are files in memory, so that there is no scratch folder and no path of the seed
+in its argv, and its output goes into one that cannot grow. Its environment is empty but for the locale.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from dubseedd.core.bundle import shown
+
+PROGRAM = "ssh-keygen"
+LIMIT_SECONDS = 10.0
+MAX_OUTPUT_BYTES = 64 << 10
+MAX_PRINCIPALS = 32
+"""A key enrolled under more names than these is tried under the first ones."""
+
+_FAULT = re.compile(r"^/proc/self/fd/\d+:(\d+): (.+)$", re.MULTILINE)
+
+
+class Unavailable(Exception):
+    """ssh-keygen cannot be run here; a sentence says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a run has said. `faults` are the lines of a file that it could not read, as (number, reason)."""
+
+    accepted: bool
+    output: bytes
+    complaint: str
+    faults: tuple[tuple[int, str], ...]
+
+
+def principals(signature: bytes, signers: bytes) -> tuple[list[str], Answer]:
+    """Under which names the key of a signature is enrolled; the signature itself is not verified."""
+    with _in_memory(signature) as about, _in_memory(signers) as allowed:
+        answer = _run(["-Y", "find-principals", "-s", _path(about), "-f", _path(allowed)], b"", about, allowed)
+    names = answer.output.split(b"\n")[:MAX_PRINCIPALS] if answer.accepted else []
+    return [os.fsdecode(name) for name in names if name], answer
+
+
+def verify(
+    message: bytes, signature: bytes, *, principal: str, namespace: str, signers: bytes, revoked: bytes | None = None
+) -> Answer:
+    """Is this the principal's signature of the message, for the namespace, valid now and not revoked?"""
+    with ExitStack() as undo:
+        about, allowed, *refused = (
+            undo.enter_context(_in_memory(content)) for content in (signature, signers, revoked) if content is not None
+        )
+        argv = ["-Y", "verify", "-n", namespace, "-I", principal, "-s", _path(about), "-f", _path(allowed)]
+        for descriptor in refused:
+            argv += ["-r", _path(descriptor)]
+        return _run(argv, message, about, allowed, *refused)
+
+
+@contextmanager
+def _in_memory(content: bytes = b"", *, room: int = 0) -> Iterator[int]:
+    """A file in memory with this content, or with room for so many bytes and no more."""
+    descriptor = os.memfd_create("dubseedd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with open(descriptor, "wb", closefd=False) as stream:
+            stream.write(content)
+        if room:
+            os.ftruncate(descriptor, room)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _path(descriptor: int) -> str:
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _run(arguments: list[str], message: bytes, *inputs: int) -> Answer:
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise Unavailable(f"{PROGRAM} is not installed; install it: apt-get install openssh-client")
+    with (
+        _in_memory(message) as source,
+        _in_memory(room=MAX_OUTPUT_BYTES) as output,
+        _in_memory(room=MAX_OUTPUT_BYTES) as complaints,
+    ):
+        try:
+            done = subprocess.run(
+                [program, *arguments],
+                stdin=source,
+                stdout=output,
+                stderr=complaints,
+                pass_fds=inputs,
+                env={"LC_ALL": "C"},
+                timeout=LIMIT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Unavailable(f"{program} did not end within {LIMIT_SECONDS:.0f} s; look what holds it up") from error
+        except OSError as error:
+            raise Unavailable(f"{program} cannot be run ({error.strerror}); mend it, or install it anew") from error
+        told = _content(complaints).decode(errors="replace")
+        faults = tuple((int(number), shown(reason.strip())) for number, reason in _FAULT.findall(told))
+        return Answer(done.returncode == 0, _content(output), _first_line(told), faults)
+
+
+def _content(descriptor: int) -> bytes:
+    """What has been written into a file with room for more."""
+    return os.pread(descriptor, MAX_OUTPUT_BYTES, 0).partition(b"\0")[0]
+
+
+def _first_line(told: str) -> str:
+    line = _FAULT.sub(r"\2", told).strip().partition("\n")[0]
+    return shown(line.strip()) if line else "no reason given"
