@@ -1,9 +1,9 @@
-"""Sticks: file-system images, attached as loop devices, pulled, and slowed down where a test has to be quick."""
+"""Sticks: file-system images, attached as loop devices, and pulled."""
 
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,8 @@ MAKERS: Mapping[str, tuple[str, ...]] = {
     "xfs": ("mkfs.xfs", "-q", "-f", "-L"),
     "btrfs": ("mkfs.btrfs", "-q", "-f", "-L"),
 }
-SLOW_BYTES_PER_SECOND = 8 << 20
 LABEL = f"DS-{os.getpid()}"
 """Of this run of the tests alone: no daemon takes the stick of another, and none takes a real one."""
-BLKIO = Path("/sys/fs/cgroup/blkio")
 
 
 def make_image(path: Path, bundles: Mapping[str, Mapping[str, bytes]], **kind: str) -> Path:
@@ -100,35 +98,6 @@ def free_node() -> str:
         if not Stick(Path(), node).rule.exists() and not succeeds("losetup", node):
             return node
     raise AssertionError("no loop device is free: detach some (losetup --list)")
-
-
-@contextmanager
-def slowed(pid: int, node: str) -> Iterator[None]:
-    """Let a process read from a device at 8 MiB/s only, so that a test has time to act in the middle of a copy."""
-    number = os.stat(node).st_rdev
-    device = f"{os.major(number)}:{os.minor(number)}"
-    with ExitStack() as undo:
-        if BLKIO.is_dir():
-            group = BLKIO / f"dubseedd-test-{pid}"
-            limit, line, home = "blkio.throttle.read_bps_device", f"{device} {SLOW_BYTES_PER_SECOND}", BLKIO
-        else:
-            home = Path("/sys/fs/cgroup")
-            group = home / f"dubseedd-test-{pid}"
-            (home / "cgroup.subtree_control").write_text("+io")
-            limit, line = "io.max", f"{device} rbps={SLOW_BYTES_PER_SECOND}"
-        group.mkdir(exist_ok=True)
-        undo.callback(_remove_group, group, home)
-        (group / limit).write_text(line)
-        (group / "cgroup.procs").write_text(str(pid))
-        yield
-
-
-def _remove_group(group: Path, home: Path) -> None:
-    with suppress(OSError, ProcessLookupError):
-        for pid in (group / "cgroup.procs").read_text().split():
-            (home / "cgroup.procs").write_text(pid)
-    with suppress(OSError):
-        group.rmdir()
 
 
 def bytes_read(node: str) -> int:
