@@ -12,7 +12,8 @@ from dubseedd.names import JOB_INTERFACE, MANAGER_INTERFACE, ROOT_PATH, ErrorNam
 from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.support.bundles import contents, model_files, published, write_bundle, write_files
 from tests.support.daemon import Client
-from tests.support.sticks import bytes_read, drop_caches, empty_image, mounted
+from tests.support.sticks import empty_image, mounted
+from tools.bench.disk import Traffic, drop_caches
 from tools.machine import run, succeeds
 
 pytestmark = pytest.mark.integration
@@ -80,13 +81,13 @@ async def test_the_same_stick_again_is_current_and_its_weights_are_not_read(
     await client.until_safe()
     stick.pull()
     await client.until_no_seed()
-    drop_caches()
+    drop_caches(image.parent)
     again = plug(image)
-    before = bytes_read(again.node)
+    before = Traffic.of(again.node)
     await client.until_seed("done")
     await client.until_safe()
     assert await client.told("bundle-current") == ["tiny is current, nothing to do"]
-    assert bytes_read(again.node) - before < 10 << 20
+    assert Traffic.of(again.node).since(before).read_bytes < 10 << 20
 
 
 async def test_mounting_causes_no_endless_loop(

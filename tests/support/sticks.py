@@ -1,7 +1,6 @@
 """Sticks: file-system images, attached as loop devices, and pulled."""
 
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,14 +97,3 @@ def free_node() -> str:
         if not Stick(Path(), node).rule.exists() and not succeeds("losetup", node):
             return node
     raise AssertionError("no loop device is free: detach some (losetup --list)")
-
-
-def bytes_read(node: str) -> int:
-    """What has been read from a block device since it was attached."""
-    name = os.path.basename(node)
-    return int(Path(f"/sys/block/{name}/stat").read_text().split()[2]) * 512
-
-
-def drop_caches() -> None:
-    subprocess.run(["sync"], check=True)
-    Path("/proc/sys/vm/drop_caches").write_text("3")
