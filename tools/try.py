@@ -20,10 +20,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bundle import make_bundle
-from machine import CannotRun, Machine, attach, detach, provide, run, start_notifying, until
-
 from dubseedd.names import BUNDLE_INTERFACE, BUS_NAME, DEFAULT_LABEL, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE
+from tools.bundle import make_bundle
+from tools.machine import CannotRun, Machine, attach, detach, provide, run, start_notifying, until
 
 MODEL = "tiny-llama"
 BIN = Path(sys.executable).parent
