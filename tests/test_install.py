@@ -7,13 +7,13 @@ import subprocess
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from dbus_next.aio import MessageBus
 
 from dubseedd.names import BUS_NAME, ROOT_PATH
+from tools.image import attached, empty_image
 
 ROOT = Path(__file__).parent.parent
 MAX_EXPOSURE = 1.8
@@ -130,20 +130,6 @@ def test_tmpfiles_makes_a_store_that_only_root_may_change(stage: Path) -> None:
     assert list(modes.values()) == ["0o755", "0o755", "0o700"]
 
 
-@contextmanager
-def attached_image(folder: Path, label: str) -> Iterator[str]:
-    """The name of a loop device with an empty file system of this label on it."""
-    image = folder / "stick.img"
-    with image.open("wb") as file:
-        file.truncate(8 << 20)
-    run("mkfs.ext4", "-q", "-L", label, image)
-    node = run("losetup", "--find", "--show", "--read-only", image).strip()
-    try:
-        yield Path(node).name
-    finally:
-        run("losetup", "--detach", node)
-
-
 @needs_root
 @pytest.mark.integration
 @pytest.mark.parametrize(
@@ -164,7 +150,9 @@ def test_udev_starts_the_service_for_a_seed_and_for_nothing_else(
         exec udevadm test --action="$2" "/sys/class/block/$3"
     """
     rule = stage / "usr/local/lib/udev/rules.d/80-dubseedd.rules"
-    with attached_image(tmp_path, label) as device:
+    image = empty_image(tmp_path / "stick.img", 8 << 20, "ext4", "-L", label)
+    with attached(image, "--read-only") as node:
+        device = Path(node).name
         said = run("unshare", "--mount", "sh", "-ec", script, "sh", rule, action, device)
     assert "80-dubseedd.rules" in said
     assert ("SYSTEMD_WANTS=dubseedd.service" in said) is wanted

@@ -22,7 +22,8 @@ from typing import Any
 
 from dubseedd.names import BUNDLE_INTERFACE, BUS_NAME, DEFAULT_LABEL, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE
 from tools.bundle import make_bundle
-from tools.machine import CannotRun, Machine, attach, detach, provide, run, start_notifying, until
+from tools.image import attached, detach
+from tools.machine import CannotRun, Machine, provide, run, start_notifying, until
 
 MODEL = "tiny-llama"
 BIN = Path(sys.executable).parent
@@ -200,7 +201,7 @@ def try_image(undo: ExitStack, folder: Path, size_bytes: int) -> bool:
     daemon = this.start_daemon()
     this.heading("The stick is plugged in")
     watch = this.watch()
-    device = attach(undo, image)
+    device = undo.enter_context(attached(image))
     this.wait(lambda: this.is_settled(device))
     end(watch)
     succeeded = this.show_result()
@@ -208,7 +209,7 @@ def try_image(undo: ExitStack, folder: Path, size_bytes: int) -> bool:
     detach(device, image)
     this.wait(lambda: not this.objects(SEED_INTERFACE))
     plugged = time.monotonic()
-    device = attach(undo, image)
+    device = undo.enter_context(attached(image))
     this.wait(lambda: this.is_settled(device))
     print(f"looked at and released after {time.monotonic() - plugged:.2f} s")
     this.show("dubseedctl", "status")

@@ -15,6 +15,7 @@ from dubseedd.engine.pump import BLOCK_BYTES, Pump, ReadError
 from dubseedd.engine.stop import StopFlag
 from tests.machine import Machine
 from tests.support.sticks import mounted
+from tools.image import empty_image
 from tools.machine import run
 
 SIZES = [0, 1, 4095, 4096, 4097, BLOCK_BYTES, BLOCK_BYTES * 3 + 5]
@@ -29,10 +30,7 @@ def folder(request: pytest.FixtureRequest, machine: Machine, tmp_path: Path) -> 
                 undo.callback(run, "umount", "--lazy", str(tmp_path))
                 yield tmp_path
             case "ext3":
-                image = tmp_path / "old.img"
-                run("truncate", "--size", "64M", str(image))
-                run("mkfs.ext3", "-q", "-F", str(image))
-                yield undo.enter_context(mounted(image))
+                yield undo.enter_context(mounted(empty_image(tmp_path / "old.img", 64 << 20, "ext3")))
             case _:
                 yield tmp_path
 

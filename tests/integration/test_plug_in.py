@@ -12,8 +12,9 @@ from dubseedd.names import JOB_INTERFACE, MANAGER_INTERFACE, ROOT_PATH, ErrorNam
 from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.support.bundles import contents, model_files, published, write_bundle, write_files
 from tests.support.daemon import Client
-from tests.support.sticks import empty_image, mounted
+from tests.support.sticks import mounted
 from tools.bench.disk import Traffic, drop_caches
+from tools.image import empty_image
 from tools.machine import run, succeeds
 
 pytestmark = pytest.mark.integration
@@ -202,7 +203,7 @@ async def test_a_corrupted_file_fails_its_job_by_name_and_publishes_nothing(
 async def test_a_full_store_is_refused_before_anything_is_copied(
     make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client, tmp_path: Path
 ) -> None:
-    disk = empty_image(tmp_path / "disk.img", label="STORE", size="16M")
+    disk = empty_image(tmp_path / "disk.img", 16 << 20)
     with mounted(disk) as folder:
         process = daemon(store=folder / "store")
         plug(make_stick({"tiny": SLOW}))

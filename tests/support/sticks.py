@@ -7,31 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.bundles import write_bundle
+from tools.image import attach, empty_image
 from tools.machine import run, succeeds
 
-MAKERS: Mapping[str, tuple[str, ...]] = {
-    "ext4": ("mkfs.ext4", "-q", "-F", "-L"),
-    "xfs": ("mkfs.xfs", "-q", "-f", "-L"),
-    "btrfs": ("mkfs.btrfs", "-q", "-f", "-L"),
-}
+SIZE_BYTES = 512 << 20
 LABEL = f"DS-{os.getpid()}"
 """Of this run of the tests alone: no daemon takes the stick of another, and none takes a real one."""
 
 
-def make_image(path: Path, bundles: Mapping[str, Mapping[str, bytes]], **kind: str) -> Path:
-    """A stick with these bundles, each with its SHA256SUMS. `filesystem` and `label` may be given."""
-    image = empty_image(path, **kind)
+def make_image(
+    path: Path, bundles: Mapping[str, Mapping[str, bytes]], *, filesystem: str = "ext4", label: str = LABEL
+) -> Path:
+    """A stick with these bundles, each with its SHA256SUMS."""
+    image = empty_image(path, SIZE_BYTES, filesystem, "-L", label)
     with mounted(image) as folder:
         (folder / "models").mkdir()
         for name, files in bundles.items():
             write_bundle(folder / "models" / name, files)
     return image
-
-
-def empty_image(path: Path, *, filesystem: str = "ext4", label: str = LABEL, size: str = "512M") -> Path:
-    run("truncate", "--size", size, str(path))
-    run(*MAKERS[filesystem], label, str(path))
-    return path
 
 
 @contextmanager
@@ -65,7 +58,7 @@ class Stick:
 
     def attach(self) -> None:
         """Plug it in."""
-        run("losetup", self.node, str(self.image))
+        attach(self.image, node=self.node)
 
     def _forget_pull(self) -> None:
         if self.rule.exists():
