@@ -16,21 +16,11 @@ from tests.machine import Machine, provide_udevd
 from tests.support.daemon import Client, Daemon
 from tests.support.sticks import LABEL, Stick, free_node
 from tools.bench.disk import Traffic, drop_caches
-from tools.bundle import make_bundle
-from tools.machine import run
+from tools.bundle import make_seed
 
 ROUNDS = 5
 SIZE_BYTES = 1 << 30
 IDLE_SECONDS = 20
-
-
-def make_stick(folder: Path) -> Path:
-    root, image = folder / "root", folder / "stick.img"
-    make_bundle(root / "models" / "tiny", size_bytes=SIZE_BYTES)
-    run("truncate", "--size=1400M", str(image))
-    run("mkfs.ext4", "-q", "-L", LABEL, "-d", str(root), str(image))
-    shutil.rmtree(root)
-    return image
 
 
 async def first_bytes(client: Client) -> None:
@@ -101,7 +91,7 @@ def wakeups(pid: int) -> int:
 
 
 async def measure(folder: Path, machine: Machine) -> dict[str, float]:
-    image = make_stick(folder)
+    image = make_seed(folder, "tiny", label=LABEL, size_bytes=SIZE_BYTES)
     rounds = [await one_round(folder, machine, image) for _ in range(ROUNDS)]
     medians = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
     return {**medians, **await idle(folder, machine)}

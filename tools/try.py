@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from dubseedd.names import BUNDLE_INTERFACE, BUS_NAME, DEFAULT_LABEL, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE
-from tools.bundle import make_bundle
+from tools.bundle import make_seed
 from tools.image import attached, detach
 from tools.machine import CannotRun, Machine, provide, run, start_notifying, until
 
@@ -166,20 +166,13 @@ def in_bytes(text: str) -> int:
 
 
 def make_stick(folder: Path, size_bytes: int) -> Path:
-    """An ext4 image with one bundle on it; no one is told of it before it is attached."""
+    """An image with one bundle on it, where there is room for it and the store."""
     free = shutil.disk_usage(folder).free
     if free < 2 * size_bytes + SPARE_BYTES:
         raise CannotRun(
             f"{folder.parent} has {free >> 20} MiB free, the stick and the store need twice SIZE: set TMPDIR"
         )
-    tree = folder / "tree"
-    make_bundle(tree / "models" / MODEL, size_bytes=size_bytes)
-    image = folder / "stick.img"
-    with image.open("wb") as file:
-        file.truncate(size_bytes + size_bytes // 16 + (64 << 20))
-    run("mkfs.ext4", "-q", "-L", DEFAULT_LABEL, "-d", str(tree), str(image))
-    shutil.rmtree(tree)
-    return image
+    return make_seed(folder, MODEL, label=DEFAULT_LABEL, size_bytes=size_bytes)
 
 
 def proven_stick(device: str) -> str:
