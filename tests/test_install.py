@@ -20,7 +20,9 @@ MAX_EXPOSURE = 1.8
 NOBODY = 65534
 BUS_DRIVER = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+def only_root_may(act: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(os.geteuid() != 0, reason=f"only root may {act}")
 
 
 def run(*argv: str | Path, **options: object) -> str:
@@ -120,7 +122,7 @@ def test_the_sandbox_is_as_tight_as_promised(stage: Path) -> None:
     assert float(exposure[1]) <= MAX_EXPOSURE
 
 
-@needs_root
+@only_root_may("make folders that belong to root")
 def test_tmpfiles_makes_a_store_that_only_root_may_change(stage: Path) -> None:
     run("systemd-tmpfiles", "--create", f"--root={stage}", "dubseedd.conf")
     modes = {
@@ -130,7 +132,7 @@ def test_tmpfiles_makes_a_store_that_only_root_may_change(stage: Path) -> None:
     assert list(modes.values()) == ["0o755", "0o755", "0o700"]
 
 
-@needs_root
+@only_root_may("attach an image and have a /dev of its own")
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("label", "action", "wanted"),
@@ -194,14 +196,14 @@ async def busctl_call(bus: str, user: int, *words: str) -> str:
     return said.decode()
 
 
-@needs_root
+@only_root_may("call as another user")
 async def test_only_root_may_own_the_name(bus: str) -> None:
     request = (*BUS_DRIVER, "RequestName", "su", BUS_NAME, "0")
     assert await busctl_call(bus, 0, *request) == "u 1\n"
     assert await busctl_call(bus, NOBODY, *request) == "Call failed: Access denied\n"
 
 
-@needs_root
+@only_root_may("call as another user")
 async def test_everyone_reaches_the_daemon(bus: str) -> None:
     daemon = await MessageBus(bus_address=bus).connect()
     await daemon.request_name(BUS_NAME)
