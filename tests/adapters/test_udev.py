@@ -11,9 +11,9 @@ from dubseedd.adapters.udev import UdevDevices
 from dubseedd.core.device import BlockDevice, BlockEvent
 from tests.adapters.conftest import LABEL, Plug
 from tests.machine import Machine
+from tests.support.news import News
 from tools.machine import run
 
-LIMIT_SECONDS = 20.0
 TINY_BUFFER_BYTES = 4096
 
 
@@ -23,7 +23,8 @@ class Watching:
     def __init__(self) -> None:
         self.events: list[BlockEvent] = []
         self.losses = 0
-        self._news = asyncio.Event()
+        self._news = News()
+        self.until = self._news.until
 
     def on_event(self, event: BlockEvent) -> None:
         self.events.append(event)
@@ -32,12 +33,6 @@ class Watching:
     def on_lost(self) -> None:
         self.losses += 1
         self._news.set()
-
-    async def until(self, reached: Callable[[], bool]) -> None:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while not reached():
-                self._news.clear()
-                await self._news.wait()
 
     async def device(self, wanted: Callable[[BlockDevice], bool]) -> BlockDevice:
         """The first device reported from now on, or before, that fits."""
