@@ -56,13 +56,13 @@ provision:
 	@tools/provision
 
 try: provision  ## run the main job here and now [SIZE=4GiB] [SEED=/dev/sdX1, a real stick]
-	@$(PYTHON_VENV) tools/try.py --size "$(SIZE)" --seed "$(SEED)"
+	@$(PYTHON_VENV) -m tools.try --size "$(SIZE)" --seed "$(SEED)"
 
 test: provision  ## run all tests [PYTEST_ARGS=...]
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
 
 lint: provision  ## format, style, types, layers
-	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy tools/try.py && .venv/bin/mypy -p tools.bench && .venv/bin/lint-imports
+	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy -p tools && .venv/bin/lint-imports
 
 coverage: provision  ## run all tests and show the lines that none of them reaches
 	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS) && .venv/bin/coverage report --show-missing --skip-covered

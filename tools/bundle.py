@@ -2,16 +2,29 @@
 
 import json
 import os
+import shutil
 import struct
 import subprocess
 from pathlib import Path
 
 from blake3 import blake3
 
+from tools.image import empty_image
+
 HIDDEN = 1024
 BYTES_PER_ROW = HIDDEN * 2
 TENSORS_PER_SHARD = 4
 CHUNK_BYTES = 4 << 20
+
+
+def make_seed(folder: Path, name: str, *, label: str, size_bytes: int) -> Path:
+    """An ext4 image with one bundle on it; no one is told of it before it is attached."""
+    tree = folder / "tree"
+    make_bundle(tree / "models" / name, size_bytes=size_bytes)
+    room_bytes = size_bytes + size_bytes // 16 + (64 << 20)
+    image = empty_image(folder / "stick.img", room_bytes, "ext4", "-L", label, "-d", str(tree))
+    shutil.rmtree(tree)
+    return image
 
 
 def make_bundle(folder: Path, *, size_bytes: int, shards: int = 4) -> None:

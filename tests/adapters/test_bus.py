@@ -30,6 +30,7 @@ from dubseedd.adapters.bus import (
 from dubseedd.names import ErrorName
 from tests.conftest import Connect
 from tests.machine import Machine
+from tests.support.news import News
 
 LIMIT_SECONDS = 20.0
 BURST = 20_000
@@ -43,17 +44,14 @@ class Inbox:
 
     def __init__(self) -> None:
         self.signals: list[Signal] = []
-        self._woken = asyncio.Event()
+        self._news = News()
 
     def __call__(self, signal: Signal) -> None:
         self.signals.append(signal)
-        self._woken.set()
+        self._news.set()
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while len(self.signals) < count:
-                self._woken.clear()
-                await self._woken.wait()
+        await self._news.until(lambda: len(self.signals) >= count)
 
     @property
     def bodies(self) -> list[list[Any]]:

@@ -23,7 +23,8 @@ from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing
 from tests.machine import Machine
 from tests.support.bundles import contents, model_files, published, safetensors_of, write_bundle
-from tests.support.sticks import empty_image, mounted
+from tests.support.sticks import mounted
+from tools.image import empty_image
 
 InStore = Callable[[str], Path]
 
@@ -162,7 +163,7 @@ def test_several_files_at_once_where_hashing_holds_them_up(
 @pytest.fixture(params=["ext4", "xfs", "btrfs"])
 def elsewhere(request: pytest.FixtureRequest, machine: Machine, tmp_path: Path) -> Iterator[Path]:
     """A file system of its own."""
-    image = empty_image(tmp_path / "disk.img", filesystem=request.param, label="OTHER", size="1G")
+    image = empty_image(tmp_path / "disk.img", 1 << 30, request.param)
     with mounted(image) as folder:
         yield folder
 

@@ -27,10 +27,10 @@ from dubseedd.service.conductor import Conductor
 from dubseedd.service.ports import Clock
 from dubseedd.service.seed import Seed
 from tests.support.bundles import write_bundle
+from tests.support.news import News
 from tools.machine import run
 
 LABEL = "WORLD"
-LIMIT_SECONDS = 10.0
 OPTIONS = "ro,nosuid,nodev,noexec"
 
 
@@ -77,7 +77,8 @@ class World(Listener):
         self._refusals: dict[str, StoreTrouble] = {}
         self._on_event: Callable[[BlockEvent], None] = lambda _: None
         self._on_mounts: Callable[[Number, tuple[str, ...]], None] = lambda *_: None
-        self._news = asyncio.Event()
+        self._news = News()
+        self.until = self._news.until
 
     # What a test does
 
@@ -137,13 +138,6 @@ class World(Listener):
 
     def told(self, name: EventName) -> list[str]:
         return [event.message for event in self.events if event.name is name]
-
-    async def until(self, reached: Callable[[], object]) -> None:
-        """Look again after every change."""
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while not reached():
-                self._news.clear()
-                await self._news.wait()
 
     # Listener
 
