@@ -179,8 +179,8 @@ def _unsafe(item: Found) -> SeedRefused:
 def _check_unlisted(objects: Mapping[str, Found], listed: frozenset[str]) -> list[str]:
     """Notes on what is passed over; UnlistedFile for the first file that may not be."""
     litter, manifests = [], []
-    for path, item in sorted(objects.items()):
-        if item.kind is Kind.FOLDER or path in listed or path == MANIFEST or path in NEIGHBOURS:
+    for path in sorted(objects.keys() - listed - NEIGHBOURS - {MANIFEST}):
+        if objects[path].kind is Kind.FOLDER:
             continue
         if is_litter(path):
             litter.append(path)

@@ -37,6 +37,7 @@ class Contents:
         self._folder = folder
         self._manifest = manifest
         self.whole = read_whole(manifest.paths)
+        self.indexes = sorted(self.whole - {CONFIG})
         self.weights = frozenset(path for path in manifest.paths if is_weights(path))
         self._verified = {entry.path: entry.sha256 for entry in manifest.entries if entry.path in self.whole}
 
@@ -60,7 +61,7 @@ class Contents:
 
     def shards(self) -> Iterator[tuple[str, str, Sequence[str]]]:
         """(index, shard, names of tensors) of everything that an index names."""
-        for index in sorted(self.whole - {CONFIG}):
+        for index in self.indexes:
             for shard, named in check_index(index, self._read_whole(index), self._manifest).items():
                 yield index, shard, named
 
