@@ -31,6 +31,7 @@ from dubseedd.bus.tree import ObjectTree
 from dubseedd.core.config import Config, ConfigError
 from dubseedd.engine.configfile import load
 from dubseedd.engine.history import History
+from dubseedd.engine.memory import return_large_blocks
 from dubseedd.engine.store import Store
 from dubseedd.errors import Failure
 from dubseedd.names import BUS_NAME, RUNTIME_FOLDER
@@ -216,6 +217,7 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"dubseedd: {error}", file=sys.stderr)
         return EXIT_CONFIG
+    return_large_blocks()
     install_logging(options.log_level.upper())
     os.umask(0o022)
     try:

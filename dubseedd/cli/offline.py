@@ -22,6 +22,7 @@ from dubseedd.core.receipt import Receipt
 from dubseedd.engine.configfile import load
 from dubseedd.engine.durable import FOLDER
 from dubseedd.engine.history import History
+from dubseedd.engine.memory import return_large_blocks
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.publishing import settle
 from dubseedd.engine.scanning import Offer, SeedFolder, policy_of
@@ -46,6 +47,7 @@ OUTCOMES: dict[Readiness, tuple[str, EventName]] = {
 
 def sync(options: argparse.Namespace) -> int:
     """Sync a mounted seed into a store; one refused bundle stops no other."""
+    return_large_blocks()
     config = load(options.config)
     results = []
     with _seed(options.from_folder, config) as seed, closing(Store(options.store or config.store.path)) as store:

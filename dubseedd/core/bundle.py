@@ -14,6 +14,7 @@ The rules on what is in the files are in content.
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -139,32 +140,44 @@ def accept(
     name: str, manifest: Manifest, found: Iterable[Found], policy: Policy, *, filesystem: str = "", device: str = ""
 ) -> Accepted:
     """Judge a bundle by its manifest and its listing. `filesystem` and `device` of the seed shape the advice."""
-    objects = {item.path: item for item in found}
-    for entry in manifest.entries:
-        _check_entry(entry.path, objects.get(entry.path), filesystem, device)
-    for item in objects.values():
-        if item.kind not in (Kind.FILE, Kind.FOLDER):
+    sizes: dict[str, int | None] = dict.fromkeys(entry.path for entry in manifest.entries)
+    others: dict[str, Found] = {}
+    for item in found:  # there may be 200,000: of those that are listed nothing but the size is kept
+        if item.kind is Kind.FILE and item.path in sizes:
+            sizes[item.path] = item.size
+        elif item.kind is not Kind.FOLDER or item.path in sizes:
+            others[item.path] = item
+    files = tuple(
+        BundleFile(entry.path, _size_of(entry.path, sizes, others, filesystem, device), entry.sha256)
+        for entry in manifest.entries
+    )
+    for item in others.values():
+        if item.kind is not Kind.FILE:
             raise _unsafe(item)
-    passed_over = _check_unlisted(objects, manifest.paths)
+    passed_over = _check_unlisted(others.keys())
     _check_config_listed(name, manifest.paths)
     _check_pickle(manifest.paths, policy)
-    files = tuple(BundleFile(entry.path, objects[entry.path].size, entry.sha256) for entry in manifest.entries)
     return Accepted(files, (*passed_over, *_code_note(manifest.paths)), format_of(manifest.paths))
 
 
-def _check_entry(path: str, item: Found | None, filesystem: str, device: str) -> None:
-    if item is None:
-        advice = "copy the bundle to the seed anew"
-        if filesystem in _EXT:
-            advice = (
-                "the stick may not have been unmounted cleanly, its last files are then in its journal only: plug it "
-                f"into the machine that wrote it and unmount it there, or repair it: e2fsck -p {device or 'DEVICE'}"
-            )
-        raise SeedRefused(
-            ErrorName.FILE_MISSING, f"{shown(path)} is listed in SHA256SUMS and is not there; {advice}", file=path
+def _size_of(
+    path: str, sizes: Mapping[str, int | None], others: Mapping[str, Found], filesystem: str, device: str
+) -> int:
+    """The size of a listed file, which has to be there, and a file."""
+    size = sizes[path]
+    if size is not None:
+        return size
+    if path in others:
+        raise _unsafe(others[path])
+    advice = "copy the bundle to the seed anew"
+    if filesystem in _EXT:
+        advice = (
+            "the stick may not have been unmounted cleanly, its last files are then in its journal only: plug it "
+            f"into the machine that wrote it and unmount it there, or repair it: e2fsck -p {device or 'DEVICE'}"
         )
-    if item.kind is not Kind.FILE:
-        raise _unsafe(item)
+    raise SeedRefused(
+        ErrorName.FILE_MISSING, f"{shown(path)} is listed in SHA256SUMS and is not there; {advice}", file=path
+    )
 
 
 def _unsafe(item: Found) -> SeedRefused:
@@ -176,12 +189,10 @@ def _unsafe(item: Found) -> SeedRefused:
     )
 
 
-def _check_unlisted(objects: Mapping[str, Found], listed: frozenset[str]) -> list[str]:
+def _check_unlisted(unlisted: AbstractSet[str]) -> list[str]:
     """Notes on what is passed over; UnlistedFile for the first file that may not be."""
     litter, manifests = [], []
-    for path in sorted(objects.keys() - listed - NEIGHBOURS - {MANIFEST}):
-        if objects[path].kind is Kind.FOLDER:
-            continue
+    for path in sorted(unlisted - NEIGHBOURS - {MANIFEST}):
         if is_litter(path):
             litter.append(path)
         elif path.rpartition("/")[2] == MANIFEST:

@@ -13,7 +13,6 @@ from fnmatch import fnmatchcase
 from typing import Self
 
 from dubseedd.core.bundle import (
-    Accepted,
     BundleFile,
     Policy,
     accept,
@@ -137,9 +136,7 @@ class SeedFolder:
             signer = signer_of(folder, name, manifest, self._policy.enrolment)
             with reading_seed(name):
                 found = tree.listing(folder)
-        accepted: Accepted = accept(
-            name, manifest, found, self._policy, filesystem=self._filesystem, device=self._device
-        )
+                accepted = accept(name, manifest, found, self._policy, filesystem=self._filesystem, device=self._device)
         notes = (*manifest.notes, *accepted.notes)
         for sentence in notes:
             note(f"{name}: {sentence}")

@@ -161,6 +161,6 @@ def _check_depth(path: str) -> None:
         )
 
 
-def listing(root: int) -> tuple[Found, ...]:
+def listing(root: int) -> Iterator[Found]:
     """What a bundle's folder holds, as facts for the rules."""
-    return tuple(Found(path, kind_of(status.st_mode), status.st_size) for path, status in walk(root))
+    return (Found(path, kind_of(status.st_mode), status.st_size) for path, status in walk(root))
