@@ -9,6 +9,8 @@ RUNS ?= 5
 ONLY ?=
 OUTPUT ?= docs/benchmarks
 LABEL ?= DUB-SEED
+CALLS ?= 1000000
+FUZZ_SEED ?= 1
 
 # Where `make install` puts things; DESTDIR stages them for a package.
 DESTDIR ?=
@@ -28,6 +30,8 @@ rulesdir = $(PREFIX)/lib/udev/rules.d
 dbusdir = $(PREFIX)/share/dbus-1
 # dbus-daemon looks for policies in /usr and /etc, for everything else in /usr/local as well.
 policydir = $(if $(filter /usr,$(PREFIX)),/usr/share,$(SYSCONFDIR))/dbus-1/system.d
+# polkit before 124 looks for actions in /usr/share alone.
+actiondir = $(if $(filter /usr/local,$(PREFIX)),/usr,$(PREFIX))/share/polkit-1/actions
 config = $(SYSCONFDIR)/dubnium/dubseedd.toml
 
 # source:destination of every single file, for install and uninstall alike; the configuration is a case of its own.
@@ -39,31 +43,35 @@ FILES = \
   udev/80-dubseedd.rules:$(rulesdir)/80-dubseedd.rules \
   packaging/dbus/org.dubnium.Seed1.conf:$(policydir)/org.dubnium.Seed1.conf \
   packaging/dbus/org.dubnium.Seed1.service:$(dbusdir)/system-services/org.dubnium.Seed1.service \
+  packaging/polkit/org.dubnium.seed1.policy:$(actiondir)/org.dubnium.seed1.policy \
   dubseedd/bus/org.dubnium.Seed1.xml:$(dbusdir)/interfaces/org.dubnium.Seed1.xml \
   $(patsubst %,%:$(catalogdir)/dubseedd.catalog,$(wildcard systemd/dubseedd.catalog))
 
-.PHONY: help provision try test lint coverage torture measure bench install uninstall clean
+.PHONY: help provision try test lint coverage torture fuzz-bus measure bench install uninstall clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 provision:
 	@tools/provision
 
 try: provision  ## run the main job here and now [SIZE=4GiB] [SEED=/dev/sdX1, a real stick]
-	@$(PYTHON_VENV) tools/try.py --size "$(SIZE)" --seed "$(SEED)"
+	@$(PYTHON_VENV) -m tools.try --size "$(SIZE)" --seed "$(SEED)"
 
 test: provision  ## run all tests [PYTEST_ARGS=...]
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
 
 lint: provision  ## format, style, types, layers
-	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy tools/try.py && .venv/bin/mypy -p tools.bench && .venv/bin/lint-imports
+	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy -p tools && .venv/bin/lint-imports
 
 coverage: provision  ## run all tests and show the lines that none of them reaches
 	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS) && .venv/bin/coverage report --show-missing --skip-covered
 
 torture: provision  ## kill, cut the power, break disks and sticks, for an hour [R1=2000 … R15=100000] [TORTURE_SEED=]
 	@$(PYTHON_VENV) -m tests.torture $(PYTEST_ARGS)
+
+fuzz-bus: provision  ## let a stranger say all that can be said on the bus [CALLS=1000000] [FUZZ_SEED=1]
+	@CALLS="$(CALLS)" FUZZ_SEED="$(FUZZ_SEED)" $(PYTHON_VENV) -m pytest -s tests/integration/test_hostile_callers.py
 
 measure: provision  ## what one sync and an idle daemon cost on this machine
 	@$(PYTHON_VENV) -m tests.measure

@@ -18,10 +18,11 @@ import sys
 from contextlib import AsyncExitStack, suppress
 
 from dubseedd import __version__
-from dubseedd.adapters.authority import RootOnly
 from dubseedd.adapters.bus import BusGone, Connection, RemoteError
 from dubseedd.adapters.journal import QueuedRecorder, install_logging, journal_sink
+from dubseedd.adapters.logind import Logind
 from dubseedd.adapters.notify import ServiceManager
+from dubseedd.adapters.polkit import Polkit
 from dubseedd.adapters.udev import UdevDevices
 from dubseedd.adapters.udisks import UDisks
 from dubseedd.bus.calls import Calls
@@ -83,15 +84,17 @@ class Daemon:
         self._manager = ServiceManager()
         self._devices = UdevDevices()
         self._disks = UDisks(self._link)
+        self._logind = Logind(self._link)
         self._conductor = Conductor(
             config,
             store,
             devices=self._devices,
             disks=self._disks,
+            sleep=self._logind,
             recorder=recorder,
             runtime_folder=runtime_folder(RUNTIME_FOLDER),
         )
-        self._tree = ObjectTree(Calls(self._conductor, RootOnly(self._link)))
+        self._tree = ObjectTree(Calls(self._conductor, Polkit(self._link)))
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -134,6 +137,7 @@ class Daemon:
         self._tree.attach(connection)
         try:
             await self._disks.attach(connection)
+            await self._logind.attach(connection)
             await connection.request_name(BUS_NAME)
         except BaseException:
             await self._drop(connection)

@@ -12,6 +12,7 @@ SEED_INTERFACE = "org.dubnium.Seed1.Seed"
 BUNDLE_INTERFACE = "org.dubnium.Seed1.Bundle"
 JOB_INTERFACE = "org.dubnium.Seed1.Job"
 ERROR_PREFIX = "org.dubnium.Seed1.Error."
+ACTION_PREFIX = "org.dubnium.seed1."
 NO_OBJECT = "/"
 
 IDENTIFIER = "dubseedd"
@@ -30,7 +31,7 @@ NEIGHBOURS = frozenset({SIGNATURE, MODEL_SIGNATURE, "B3SUMS"})
 
 
 class Action(StrEnum):
-    """What a caller may be authorised for; polkit knows each as `org.dubnium.seed1.` + value."""
+    """What a caller may be authorised for."""
 
     SYNC = "sync"
     VERIFY = "verify"
@@ -39,6 +40,11 @@ class Action(StrEnum):
     INHIBIT = "inhibit"
     MANAGE = "manage"
     REPLACE_FOREIGN = "replace-foreign"
+
+    @property
+    def full(self) -> str:
+        """The name that polkit knows it by."""
+        return ACTION_PREFIX + self.value
 
 
 class ErrorName(StrEnum):

@@ -7,7 +7,7 @@ import pytest
 
 from dubseedd.adapters.bus import Connection
 
-pytest_plugins = ["tests.machine"]
+pytest_plugins = ["tests.machine", "tests.support.world"]
 
 Connect = Callable[[], Awaitable[Connection]]
 

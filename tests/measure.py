@@ -14,22 +14,13 @@ from pathlib import Path
 
 from tests.machine import Machine, provide_udevd
 from tests.support.daemon import Client, Daemon
-from tests.support.sticks import LABEL, Stick, bytes_read, drop_caches, free_node
-from tools.bundle import make_bundle
-from tools.machine import run
+from tests.support.sticks import LABEL, Stick, free_node
+from tools.bench.disk import Traffic, drop_caches
+from tools.bundle import make_seed
 
 ROUNDS = 5
 SIZE_BYTES = 1 << 30
 IDLE_SECONDS = 20
-
-
-def make_stick(folder: Path) -> Path:
-    root, image = folder / "root", folder / "stick.img"
-    make_bundle(root / "models" / "tiny", size_bytes=SIZE_BYTES)
-    run("truncate", "--size=1400M", str(image))
-    run("mkfs.ext4", "-q", "-L", LABEL, "-d", str(root), str(image))
-    shutil.rmtree(root)
-    return image
 
 
 async def first_bytes(client: Client) -> None:
@@ -46,7 +37,7 @@ async def one_round(folder: Path, machine: Machine, image: Path) -> dict[str, fl
         daemon = Daemon(folder, machine.environment)
         daemon.start(undo)
         async with Client.connected(machine.bus_address) as client:
-            drop_caches()
+            drop_caches(folder)
             stick = Stick(image, free_node())
             undo.callback(stick.remove)
             began = time.monotonic()
@@ -58,10 +49,10 @@ async def one_round(folder: Path, machine: Machine, image: Path) -> dict[str, fl
             await client.until_safe()
             stick.pull()
             await client.until_no_seed()
-            drop_caches()
+            drop_caches(folder)
             again = Stick(image, free_node())
             undo.callback(again.remove)
-            before = bytes_read(again.node)
+            before = Traffic.of(again.node)
             began_again = time.monotonic()
             again.attach()
             await client.until_seed("done")
@@ -71,7 +62,7 @@ async def one_round(folder: Path, machine: Machine, image: Path) -> dict[str, fl
                 "plug to first byte shown (s)": moving - began,
                 "plug to published (s)": published - began,
                 "plugged again, current (s)": current - began_again,
-                "plugged again, read from the stick (MiB)": (bytes_read(again.node) - before) / 2**20,
+                "plugged again, read from the stick (MiB)": Traffic.of(again.node).since(before).read_bytes / 2**20,
             }
 
 
@@ -100,7 +91,7 @@ def wakeups(pid: int) -> int:
 
 
 async def measure(folder: Path, machine: Machine) -> dict[str, float]:
-    image = make_stick(folder)
+    image = make_seed(folder, "tiny", label=LABEL, size_bytes=SIZE_BYTES)
     rounds = [await one_round(folder, machine, image) for _ in range(ROUNDS)]
     medians = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
     return {**medians, **await idle(folder, machine)}

@@ -6,21 +6,25 @@ import re
 import subprocess
 import sys
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from dbus_next.aio import MessageBus
 
+from dubseedd.adapters.bus import Connection, IncomingCall, Match, Reply
+from dubseedd.bus.interface import load
+from dubseedd.bus.tree import INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES
 from dubseedd.names import BUS_NAME, ROOT_PATH
+from tools.image import attached, empty_image
 
 ROOT = Path(__file__).parent.parent
 MAX_EXPOSURE = 1.8
 NOBODY = 65534
 BUS_DRIVER = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+def only_root_may(act: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(os.geteuid() != 0, reason=f"only root may {act}")
 
 
 def run(*argv: str | Path, **options: object) -> str:
@@ -65,6 +69,7 @@ def test_every_file_goes_where_its_reader_looks(stage: Path) -> None:
         "/usr/local/lib/udev/rules.d/80-dubseedd.rules",
         "/usr/local/share/dbus-1/interfaces/org.dubnium.Seed1.xml",
         "/usr/local/share/dbus-1/system-services/org.dubnium.Seed1.service",
+        "/usr/share/polkit-1/actions/org.dubnium.seed1.policy",
     }
 
 
@@ -120,7 +125,7 @@ def test_the_sandbox_is_as_tight_as_promised(stage: Path) -> None:
     assert float(exposure[1]) <= MAX_EXPOSURE
 
 
-@needs_root
+@only_root_may("make folders that belong to root")
 def test_tmpfiles_makes_a_store_that_only_root_may_change(stage: Path) -> None:
     run("systemd-tmpfiles", "--create", f"--root={stage}", "dubseedd.conf")
     modes = {
@@ -130,21 +135,7 @@ def test_tmpfiles_makes_a_store_that_only_root_may_change(stage: Path) -> None:
     assert list(modes.values()) == ["0o755", "0o755", "0o700"]
 
 
-@contextmanager
-def attached_image(folder: Path, label: str) -> Iterator[str]:
-    """The name of a loop device with an empty file system of this label on it."""
-    image = folder / "stick.img"
-    with image.open("wb") as file:
-        file.truncate(8 << 20)
-    run("mkfs.ext4", "-q", "-L", label, image)
-    node = run("losetup", "--find", "--show", "--read-only", image).strip()
-    try:
-        yield Path(node).name
-    finally:
-        run("losetup", "--detach", node)
-
-
-@needs_root
+@only_root_may("attach an image and have a /dev of its own")
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("label", "action", "wanted"),
@@ -164,7 +155,9 @@ def test_udev_starts_the_service_for_a_seed_and_for_nothing_else(
         exec udevadm test --action="$2" "/sys/class/block/$3"
     """
     rule = stage / "usr/local/lib/udev/rules.d/80-dubseedd.rules"
-    with attached_image(tmp_path, label) as device:
+    image = empty_image(tmp_path / "stick.img", 8 << 20, "ext4", "-L", label)
+    with attached(image, "--read-only") as node:
+        device = Path(node).name
         said = run("unshare", "--mount", "sh", "-ec", script, "sh", rule, action, device)
     assert "80-dubseedd.rules" in said
     assert ("SYSTEMD_WANTS=dubseedd.service" in said) is wanted
@@ -206,22 +199,57 @@ async def busctl_call(bus: str, user: int, *words: str) -> str:
     return said.decode()
 
 
-@needs_root
+@only_root_may("call as another user")
 async def test_only_root_may_own_the_name(bus: str) -> None:
     request = (*BUS_DRIVER, "RequestName", "su", BUS_NAME, "0")
     assert await busctl_call(bus, 0, *request) == "u 1\n"
     assert await busctl_call(bus, NOBODY, *request) == "Call failed: Access denied\n"
 
 
-@needs_root
-async def test_everyone_reaches_the_daemon(bus: str) -> None:
-    daemon = await MessageBus(bus_address=bus).connect()
+@pytest.fixture
+async def daemon(bus: str) -> AsyncIterator[list[str]]:
+    """Owns the name and notes what reaches it."""
+    connection = await Connection.open(bus)
+    await connection.request_name(BUS_NAME)
+    reached: list[str] = []
+
+    async def note(call: IncomingCall) -> Reply:
+        reached.append(f"{call.interface}.{call.member}")
+        return Reply()
+
+    connection.answer(note)
+    yield reached
+    await connection.close()
+
+
+@only_root_may("call as another user")
+async def test_everyone_reaches_every_interface_of_the_daemon(bus: str, daemon: list[str]) -> None:
+    interfaces = [*load(), INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES]
+    for interface in interfaces:
+        assert await busctl_call(bus, NOBODY, BUS_NAME, ROOT_PATH, interface, "Any") == ""
+    assert daemon == [f"{interface}.Any" for interface in interfaces]
+
+
+@only_root_may("call as another user")
+@pytest.mark.parametrize("interface", ["org.dubnium.Seed1", "org.freedesktop.DBus.Debug.Stats", "com.example.Other"])
+async def test_no_other_interface_reaches_it(bus: str, daemon: list[str], interface: str) -> None:
+    assert "Access denied" in await busctl_call(bus, NOBODY, BUS_NAME, ROOT_PATH, interface, "Any")
+    assert daemon == []
+
+
+@only_root_may("call as another user")
+async def test_replies_and_signals_reach_it_through_its_own_policy(bus: str) -> None:
+    """A deny of what goes to the name would keep these from us as well."""
+    daemon, peer = await Connection.open(bus), await Connection.open(bus)
     await daemon.request_name(BUS_NAME)
-    said = await busctl_call(bus, NOBODY, BUS_NAME, ROOT_PATH, "org.freedesktop.DBus.Peer", "Ping")
-    daemon.disconnect()
-    daemon._stream.close()  # the library leaves it open
-    daemon._sock.close()
-    assert said == ""
+    heard = asyncio.Event()
+    await daemon.subscribe(Match(sender=peer.unique_name), lambda signal: heard.set())
+    peer.emit("/", "com.example.Peer", "Changed", "", [])
+    async with asyncio.timeout(20.0):
+        await heard.wait()
+    assert await daemon.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId")
+    for connection in (daemon, peer):
+        await connection.close()
 
 
 def test_activation_goes_to_the_unit(stage: Path) -> None:

@@ -2,16 +2,29 @@
 
 import json
 import os
+import shutil
 import struct
 import subprocess
 from pathlib import Path
 
 from blake3 import blake3
 
+from tools.image import empty_image
+
 HIDDEN = 1024
 BYTES_PER_ROW = HIDDEN * 2
 TENSORS_PER_SHARD = 4
 CHUNK_BYTES = 4 << 20
+
+
+def make_seed(folder: Path, name: str, *, label: str, size_bytes: int) -> Path:
+    """An ext4 image with one bundle on it; no one is told of it before it is attached."""
+    tree = folder / "tree"
+    make_bundle(tree / "models" / name, size_bytes=size_bytes)
+    room_bytes = size_bytes + size_bytes // 16 + (64 << 20)
+    image = empty_image(folder / "stick.img", room_bytes, "ext4", "-L", label, "-d", str(tree))
+    shutil.rmtree(tree)
+    return image
 
 
 def make_bundle(folder: Path, *, size_bytes: int, shards: int = 4) -> None:
@@ -33,7 +46,14 @@ def make_bundle(folder: Path, *, size_bytes: int, shards: int = 4) -> None:
 
 
 def write_shard(path: Path, tensors: list[str], rows: int) -> None:
-    """A safetensors file: the length of the header, the header, then F16 tensors of [rows, HIDDEN] end to end."""
+    """A safetensors file of F16 tensors of [rows, HIDDEN] end to end."""
+    with path.open("wb") as file:
+        file.write(shard_header(tensors, rows))
+        write_noise(file.fileno(), file.tell(), len(tensors) * rows * BYTES_PER_ROW)
+
+
+def shard_header(tensors: list[str], rows: int) -> bytes:
+    """What a safetensors file begins with: the length of the header, and the header."""
     size = rows * BYTES_PER_ROW
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     for number, tensor in enumerate(tensors):
@@ -41,9 +61,7 @@ def write_shard(path: Path, tensors: list[str], rows: int) -> None:
         header[tensor] = {"dtype": "F16", "shape": [rows, HIDDEN], "data_offsets": offsets}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        write_noise(file.fileno(), file.tell(), len(tensors) * size)
+    return struct.pack("<Q", len(text)) + text
 
 
 def write_noise(fd: int, offset: int, size: int) -> None:

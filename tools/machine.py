@@ -2,8 +2,6 @@
 
     with ExitStack() as undo:
         machine = provide(undo, folder)
-        stick = attach(undo, image)          # plugged in
-        detach(stick, image)                 # pulled out
 
 A machine that boots systemd has all of it; anywhere else the bus is a private one, under the machine's own policies
 and ours. Everything is undone by `undo`, in reverse order.
@@ -132,39 +130,6 @@ def private_bus(undo: ExitStack, folder: Path) -> str:
     if not (address := bus.stdout.readline().decode().strip()):
         raise CannotRun(f"dbus-daemon does not start: {(folder / 'dbus-daemon.log').read_text().strip()}")
     return address
-
-
-# The stick
-
-
-def attach(undo: ExitStack, image: Path) -> str:
-    """Attach an image as a block device; the device node."""
-    if not os.path.exists("/dev/loop-control"):
-        raise CannotRun(
-            "there are no loop devices (/dev/loop-control): load the module loop, or run a container with --privileged"
-        )
-    undo.callback(release, image)
-    return run("losetup", "--find", "--show", str(image)).strip()
-
-
-def detach(node: str, image: Path) -> None:
-    """Pull it out, whoever has it mounted; a device that has another image by now is somebody else's."""
-    if node not in attached_to(image):
-        return
-    while succeeds("findmnt", "--source", node):
-        run("umount", "--lazy", node)
-    run("losetup", "--detach", node)
-    run("udevadm", "settle", "--timeout=10", check=False)
-
-
-def release(image: Path) -> None:
-    """Pull out whatever the image is attached to."""
-    for node in attached_to(image):
-        detach(node, image)
-
-
-def attached_to(image: Path) -> list[str]:
-    return run("losetup", "--noheadings", "--output", "NAME", "--associated", str(image)).split()
 
 
 # Programs

@@ -20,10 +20,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bundle import make_bundle
-from machine import CannotRun, Machine, attach, detach, provide, run, start_notifying, until
-
 from dubseedd.names import BUNDLE_INTERFACE, BUS_NAME, DEFAULT_LABEL, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE
+from tools.bundle import make_seed
+from tools.image import attached, detach
+from tools.machine import CannotRun, Machine, provide, run, start_notifying, until
 
 MODEL = "tiny-llama"
 BIN = Path(sys.executable).parent
@@ -166,20 +166,13 @@ def in_bytes(text: str) -> int:
 
 
 def make_stick(folder: Path, size_bytes: int) -> Path:
-    """An ext4 image with one bundle on it; no one is told of it before it is attached."""
+    """An image with one bundle on it, where there is room for it and the store."""
     free = shutil.disk_usage(folder).free
     if free < 2 * size_bytes + SPARE_BYTES:
         raise CannotRun(
             f"{folder.parent} has {free >> 20} MiB free, the stick and the store need twice SIZE: set TMPDIR"
         )
-    tree = folder / "tree"
-    make_bundle(tree / "models" / MODEL, size_bytes=size_bytes)
-    image = folder / "stick.img"
-    with image.open("wb") as file:
-        file.truncate(size_bytes + size_bytes // 16 + (64 << 20))
-    run("mkfs.ext4", "-q", "-L", DEFAULT_LABEL, "-d", str(tree), str(image))
-    shutil.rmtree(tree)
-    return image
+    return make_seed(folder, MODEL, label=DEFAULT_LABEL, size_bytes=size_bytes)
 
 
 def proven_stick(device: str) -> str:
@@ -201,7 +194,7 @@ def try_image(undo: ExitStack, folder: Path, size_bytes: int) -> bool:
     daemon = this.start_daemon()
     this.heading("The stick is plugged in")
     watch = this.watch()
-    device = attach(undo, image)
+    device = undo.enter_context(attached(image))
     this.wait(lambda: this.is_settled(device))
     end(watch)
     succeeded = this.show_result()
@@ -209,7 +202,7 @@ def try_image(undo: ExitStack, folder: Path, size_bytes: int) -> bool:
     detach(device, image)
     this.wait(lambda: not this.objects(SEED_INTERFACE))
     plugged = time.monotonic()
-    device = attach(undo, image)
+    device = undo.enter_context(attached(image))
     this.wait(lambda: this.is_settled(device))
     print(f"looked at and released after {time.monotonic() - plugged:.2f} s")
     this.show("dubseedctl", "status")

@@ -2,7 +2,8 @@
 
 What `mended` does not cure of dbus-next is kept away from. A call on a lost connection would never return: the loss
 ends every call, and so does a time limit. Handlers of replies that never come would pile up: they are dropped. Its own
-handlers would tell callers tracebacks: they never see a call, every one is answered here.
+handlers would tell callers tracebacks: they never see a call, every one is answered here, and of one caller so many at
+a time.
 
 Values cross as plain Python: variants in what arrives are unwrapped, structs are lists. Text that D-Bus does not know
 (NUL, names that are no UTF-8) leaves with ? in its place: the bus would disconnect us for it.
@@ -10,6 +11,7 @@ Values cross as plain Python: variants in what arrives are unwrapped, structs ar
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ from typing import Any, Self
 
 from dbus_next import AuthError, InvalidAddressError, Message, MessageFlag, MessageType, Variant
 
-from dubseedd.adapters.mended import CONNECT_LIMIT_SECONDS, MendedBus, connected, release
+from dubseedd.adapters.mended import CONNECT_LIMIT_SECONDS, LIMITS_EXCEEDED, MendedBus, connected, release
+from dubseedd.adapters.wire import close_all
 from dubseedd.names import ErrorName
 
 __all__ = [
@@ -42,6 +45,10 @@ CALL_LIMIT_SECONDS = 25.0
 DO_NOT_QUEUE = 4
 PRIMARY_OWNER = 1
 HUNG_UP = "the bus hung up"
+PENDING_MOST = 32
+"""Calls of one connection that are being answered at a time."""
+TEXT_MOST = 1000
+"""The characters of an error, which may quote what the caller has sent."""
 
 
 class BusGone(ConnectionError):
@@ -79,7 +86,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A method call to us; `interface` is empty where the caller gave none."""
+    """A method call to us; `interface` is empty where the caller gave none. `interactive`: its user may be asked for a
+    password before it is answered."""
 
     sender: str
     path: str
@@ -87,14 +95,19 @@ class IncomingCall:
     member: str
     signature: str
     body: list[Any]
+    interactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a method returns; variants inside are given as Variant."""
+    """What a method returns; variants inside are given as Variant.
+
+    `descriptors` go along and are closed when they have been sent; the body has the place of each in this list.
+    """
 
     signature: str = ""
     body: Sequence[Any] = ()
+    descriptors: Sequence[int] = ()
 
 
 SignalHandler = Callable[[Signal], None]
@@ -149,19 +162,24 @@ async def _nothing_here(call: IncomingCall) -> Reply:
 class Connection:
     """One connection to a bus, from `open` until it is lost or closed."""
 
-    def __init__(self, bus: MendedBus) -> None:
+    def __init__(self, bus: MendedBus, address: str | None) -> None:
         self._bus = bus
+        self._address = address
         self._subscriptions: dict[object, tuple[Match, SignalHandler]] = {}
         self._handler: CallHandler = _nothing_here
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._pending: Counter[str] = Counter()
         bus.add_message_handler(self._receive)
         self._lost = asyncio.ensure_future(self._watch())
 
     @classmethod
-    async def open(cls, address: str | None = None) -> Self:
-        """Connect to the bus at an address, by default to the system bus. Raises BusGone or TimeoutError."""
+    async def open(cls, address: str | None = None, *, keeps_descriptors: bool = False) -> Self:
+        """Connect to the bus at an address, by default to the system bus. Raises BusGone or TimeoutError.
+
+        Anybody can send descriptors: they are closed as they arrive, unless the connection keeps them.
+        """
         try:
-            return cls(await connected(address))
+            return cls(await connected(address, keeps_descriptors=keeps_descriptors), address)
         except TimeoutError:
             raise TimeoutError(f"the bus did not answer within {CONNECT_LIMIT_SECONDS:g} s") from None
         except (OSError, EOFError, AuthError, InvalidAddressError) as error:
@@ -208,8 +226,12 @@ class Connection:
         body: Sequence[Any] = (),
         *,
         timeout_seconds: float = CALL_LIMIT_SECONDS,
+        interactive: bool = False,
     ) -> list[Any]:
-        """Call a method; returns the body of the reply. Raises RemoteError, BusGone or TimeoutError."""
+        """Call a method; returns the body of the reply. Raises RemoteError, BusGone or TimeoutError.
+
+        `interactive` lets the other side have our user asked for a password first.
+        """
         if not self.is_open:
             raise BusGone("the connection to the bus is lost")
         message = Message(
@@ -219,6 +241,7 @@ class Connection:
             member=member,
             signature=signature,
             body=_sendable(list(body)),
+            flags=MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION if interactive else MessageFlag.NONE,
         )
         answer = self._keep(self._bus.call(message))
         try:
@@ -229,6 +252,23 @@ class Connection:
             answer.cancel()
             self._bus._method_return_handlers.pop(message.serial, None)
         raise TimeoutError(f"{destination} did not answer {member} within {timeout_seconds:g} s")
+
+    async def call_for_descriptor(
+        self, destination: str, path: str, interface: str, member: str, signature: str, body: Sequence[Any]
+    ) -> int:
+        """Call a method that returns one descriptor; whoever gets it closes it. As `call`.
+
+        The call goes over a connection of its own, which no stranger knows.
+        """
+        other = await type(self).open(self._address, keeps_descriptors=True)
+        try:
+            await other.call(destination, path, interface, member, signature, body)
+            descriptor = other._bus.take_descriptor()
+        finally:
+            await other.close()
+        if descriptor is None:
+            raise RemoteError(f"{DBUS}.Error.InconsistentMessage", f"{member} returned no descriptor")
+        return descriptor
 
     @staticmethod
     def _read(answer: "asyncio.Task[Message]") -> list[Any]:
@@ -307,26 +347,42 @@ class Connection:
             message.member,
             message.signature,
             [unwrap(value) for value in message.body],
+            interactive=bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION),
         )
+        self._pending[call.sender] += 1
+        wanted = not message.flags & MessageFlag.NO_REPLY_EXPECTED
         try:
-            answer = await self._outcome(message, call)
+            outcome = await self._outcome(message, call)
+            answer = self._bytes_of(outcome) if wanted else b""
         except (Exception, asyncio.CancelledError):
             if _being_cancelled():
                 raise
             log.exception("answering %s.%s of %s", call.interface, call.member, call.sender)
-            answer = Message.new_error(message, ErrorName.INTERNAL.full, "internal error, see the journal")
-        if self.is_open and not message.flags & MessageFlag.NO_REPLY_EXPECTED:
-            self._send(answer)
+            outcome = Message.new_error(message, ErrorName.INTERNAL.full, "internal error, see the journal")
+            answer = self._bytes_of(outcome)
+        finally:
+            self._pending[call.sender] -= 1
+            self._pending = +self._pending
+        descriptors = outcome.unix_fds or ()
+        if self.is_open and wanted:
+            self._bus._writer.put(answer, descriptors=descriptors)
+        else:
+            close_all(descriptors)
 
     async def _outcome(self, message: Message, call: IncomingCall) -> Message:
-        """What the handler says, proven to be sendable."""
+        """What the handler says."""
         try:
+            if self._pending[call.sender] > PENDING_MOST:
+                raise CallFailed(LIMITS_EXCEEDED, "too many calls of yours wait already; wait for answers first")
             reply = await self._handler(call)
-            answer = Message.new_method_return(message, reply.signature, _sendable(list(reply.body)))
+            body, descriptors = _sendable(list(reply.body)), list(reply.descriptors)
+            return Message.new_method_return(message, reply.signature, body, descriptors)
         except CallFailed as failure:
-            answer = Message.new_error(message, failure.name, _sendable(failure.text))
-        answer._marshall()
-        return answer
+            return Message.new_error(message, failure.name, _sendable(failure.text[:TEXT_MOST]))
+
+    def _bytes_of(self, answer: Message) -> bytes:
+        answer.serial = self._bus.next_serial()
+        return bytes(answer._marshall(negotiate_unix_fd=True))
 
     def _send(self, message: Message) -> None:
         future = self._bus.send(message)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from dubseedd.adapters.bus import CallFailed, Variant
+from dubseedd.adapters.bus import CallFailed, IncomingCall, Variant
 from dubseedd.bus import faces
 from dubseedd.errors import CallRefused, Failure
 from dubseedd.names import (
@@ -32,19 +32,11 @@ EJECT_OPTIONS: Mapping[str, type] = {"power-off": bool}
 NO_OPTIONS: Mapping[str, type] = {}
 
 
-class Call(NamedTuple):
-    """One method call: the object's path, who calls, and the arguments as plain values."""
-
-    path: str
-    sender: str
-    args: list[Any]
-
-
 class Method(NamedTuple):
     """What a method needs to be allowed (None: nothing), and what it does."""
 
     action: Action | None
-    run: Callable[[Call], Awaitable[list[Any]]]
+    run: Callable[[IncomingCall], Awaitable[list[Any]]]
 
 
 class Calls:
@@ -64,39 +56,42 @@ class Calls:
             (JOB_INTERFACE, "Cancel"): Method(Action.CANCEL, self._cancel),
         }
 
-    async def __call__(self, path: str, interface: str, member: str, sender: str, args: list[Any]) -> list[Any]:
+    async def __call__(self, call: IncomingCall) -> list[Any]:
         """The return values of one call; CallFailed with what the caller is told."""
-        method = self._methods[interface, member]
-        call = Call(path, sender, args)
+        method = self._methods[call.interface, call.member]
         try:
             if method.action is not None:
-                await self._authorise(sender, method.action)
+                await self._authorise(call, method.action)
             return await method.run(call)
         except Failure as failure:
             raise CallFailed(*failure.pair) from failure
 
-    async def _authorise(self, sender: str, action: Action) -> None:
-        if not await self._authority.check(sender, action):
-            raise CallRefused(
-                ErrorName.NOT_AUTHORIZED,
-                f"you are not allowed to {action.replace('-', ' ')}; ask as root: sudo dubseedctl …",
-            )
+    async def _authorise(self, call: IncomingCall, action: Action) -> None:
+        """Ask for an action. It may take minutes: whatever is read of our state has to be read after it."""
+        details = {"method": call.member, "object": call.path}
+        if bundle := self._bundles.get(call.path):
+            details["bundle"] = bundle
+        await self._authority.authorise(call.sender, action, interactive=call.interactive, details=details)
 
-    async def _scan(self, _: Call) -> list[Any]:
+    async def _scan(self, _: IncomingCall) -> list[Any]:
         await self._conductor.scan()
         return []
 
-    async def _sync(self, call: Call) -> list[Any]:
-        seed, bundle, options = call.args
-        return await self._start_sync(call.sender, seed, bundle, options)
+    async def _sync(self, call: IncomingCall) -> list[Any]:
+        seed, bundle, options = call.body
+        return await self._start_sync(seed, bundle, await self._sync_options(call, options))
 
-    async def _sync_seed(self, call: Call) -> list[Any]:
-        return await self._start_sync(call.sender, self._seed(call.path).device.node, "", call.args[0])
+    async def _sync_seed(self, call: IncomingCall) -> list[Any]:
+        options = await self._sync_options(call, call.body[0])
+        return await self._start_sync(self._seed(call.path).device.node, "", options)
 
-    async def _start_sync(self, sender: str, seed: str, bundle: str, raw: Mapping[str, Any]) -> list[Any]:
+    async def _sync_options(self, call: IncomingCall, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         options = parse_options(raw, SYNC_OPTIONS)
         if options.get("replace-foreign"):
-            await self._authorise(sender, Action.REPLACE_FOREIGN)
+            await self._authorise(call, Action.REPLACE_FOREIGN)
+        return options
+
+    async def _start_sync(self, seed: str, bundle: str, options: Mapping[str, Any]) -> list[Any]:
         jobs = await self._conductor.sync(
             seed,
             bundle,
@@ -106,26 +101,26 @@ class Calls:
         )
         return [[faces.job_path(job) for job in jobs]]
 
-    async def _verify(self, call: Call) -> list[Any]:
-        bundle, options = call.args
+    async def _verify(self, call: IncomingCall) -> list[Any]:
+        bundle, options = call.body
         parse_options(options, NO_OPTIONS)
         return [[faces.job_path(job) for job in self._conductor.verify(bundle)]]
 
-    async def _verify_bundle(self, call: Call) -> list[Any]:
-        parse_options(call.args[0], NO_OPTIONS)
+    async def _verify_bundle(self, call: IncomingCall) -> list[Any]:
+        parse_options(call.body[0], NO_OPTIONS)
         return [faces.job_path(self._conductor.verify(self._bundle(call.path))[0])]
 
-    async def _eject(self, call: Call) -> list[Any]:
-        options = parse_options(call.args[0], EJECT_OPTIONS)
+    async def _eject(self, call: IncomingCall) -> list[Any]:
+        options = parse_options(call.body[0], EJECT_OPTIONS)
         await self._conductor.eject(self._seed(call.path), power_off=options.get("power-off", False))
         return []
 
-    async def _cancel(self, call: Call) -> list[Any]:
+    async def _cancel(self, call: IncomingCall) -> list[Any]:
         self._conductor.cancel(self._job(call.path))
         return []
 
-    async def _history(self, call: Call) -> list[Any]:
-        records = await self._conductor.history(call.args[0])
+    async def _history(self, call: IncomingCall) -> list[Any]:
+        records = await self._conductor.history(call.body[0])
         return [
             [
                 {key: Variant("x" if isinstance(value, int) else "s", value) for key, value in record.items()}
@@ -142,7 +137,11 @@ class Calls:
         return _at(path, {faces.job_path(job): job for job in self._conductor.jobs.all.values()})
 
     def _bundle(self, path: str) -> str:
-        return _at(path, {faces.bundle_path(name): name for name in self._conductor.shelf.bundles})
+        return _at(path, self._bundles)
+
+    @property
+    def _bundles(self) -> Mapping[str, str]:
+        return {faces.bundle_path(name): name for name in self._conductor.shelf.bundles}
 
 
 def _at(path: str, things: Mapping[str, T]) -> T:

@@ -6,6 +6,7 @@ neither seeds nor jobs.
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from dubseedd.adapters.bus import DBUS, CallFailed, Connection, IncomingCall, Reply, Variant
@@ -49,8 +50,8 @@ STANDARD = f"""<node>
 MACHINE_ID = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 Properties = dict[str, Any]
-MethodHandler = Callable[[str, str, str, str, list[Any]], Awaitable[list[Any]]]
-"""(path, interface, member, sender, arguments) to return values."""
+MethodHandler = Callable[[IncomingCall], Awaitable[list[Any]]]
+"""A call of a method that the XML file has, with arguments of the right types, to its return values."""
 
 
 class ObjectTree:
@@ -133,7 +134,7 @@ class ObjectTree:
 
     async def _perform(self, name: str, call: IncomingCall) -> list[Any]:
         if not name.startswith(f"{DBUS}."):
-            return await self._handler(call.path, name, call.member, call.sender, call.body)
+            return await self._handler(replace(call, interface=name))
         match call.member:
             case "Introspect":
                 return [self._introspection(call.path)]

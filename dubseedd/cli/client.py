@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
 from dubseedd.adapters.bus import DBUS, DBUS_PATH, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.cli.agent import somebody_is_there
 from dubseedd.cli.exits import UNREACHABLE, Complaint
 from dubseedd.cli.views import NO_ERROR, BundleView, Error, JobView, ManagerView, SeedView, State, view
 from dubseedd.names import (
@@ -20,6 +21,11 @@ from dubseedd.names import (
 PROPERTIES = f"{DBUS}.Properties"
 OBJECT_MANAGER = f"{DBUS}.ObjectManager"
 
+LIMIT_SECONDS = 65.0
+EJECT_SECONDS = 90.0
+PASSWORD_SECONDS = 600.0
+"""How long the daemon may take, and how much longer where a person is asked for a password first."""
+
 T = TypeVar("T")
 
 
@@ -33,6 +39,7 @@ class Client:
         self._ended: dict[str, tuple[str, JobView]] = {}
         """The jobs that have ended since we listen, by path, with who said so: the daemon forgets them in time."""
         self._lost = self._away = False
+        self._interactive = somebody_is_there()
 
     @classmethod
     @asynccontextmanager
@@ -137,13 +144,23 @@ class Client:
 
     async def eject(self, seed: SeedView, *, power_off: bool) -> None:
         options = {"power-off": Variant("b", power_off)}
-        await self._call(seed.path, SEED_INTERFACE, "Eject", "a{sv}", options, timeout_seconds=90.0)
+        await self._call(seed.path, SEED_INTERFACE, "Eject", "a{sv}", options, limit_seconds=EJECT_SECONDS)
 
     async def _call(
-        self, path: str, interface: str, member: str, signature: str = "", *body: Any, timeout_seconds: float = 65.0
+        self,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str = "",
+        *body: Any,
+        limit_seconds: float = LIMIT_SECONDS,
     ) -> list[Any]:
+        """Call the daemon. A person at the terminal may be asked for a password before anything is done, not shown."""
+        interactive = self._interactive and not interface.startswith(f"{DBUS}.")
+        if interactive:
+            limit_seconds += PASSWORD_SECONDS
         return await self._connection.call(
-            BUS_NAME, path, interface, member, signature, body, timeout_seconds=timeout_seconds
+            BUS_NAME, path, interface, member, signature, body, timeout_seconds=limit_seconds, interactive=interactive
         )
 
 

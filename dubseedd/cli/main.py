@@ -10,10 +10,12 @@ import io
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 from dubseedd import __version__
 from dubseedd.cli import offline
+from dubseedd.cli.agent import password_agent
 from dubseedd.cli.exits import FAILED, INTERRUPTED, NOT_AUTHORISED, UNREACHABLE, USAGE, Complaint, complain
 from dubseedd.core.config import ConfigError
 from dubseedd.errors import Failure
@@ -39,6 +41,8 @@ NO_DAEMON = (
 """How the bus says that the daemon neither runs nor can be started; the last two are families."""
 DENIED = frozenset({ErrorName.NOT_AUTHORIZED.full, "org.freedesktop.DBus.Error.AccessDenied"})
 
+GUARDED = ("sync", "verify", "cancel", "eject")
+"""The commands for which the daemon may want a password."""
 JSON_HELP = 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
 LEFT_OFF = {
     "sync": "jobs that were queued go on; dubseedctl cancel ends them",
@@ -201,8 +205,9 @@ async def _ask(options: argparse.Namespace) -> int:
         "eject": online.eject,
     }
     try:
-        async with Client.open() as client:
-            return await table[options.command](client, options)
+        with password_agent() if options.command in GUARDED else nullcontext():
+            async with Client.open() as client:
+                return await table[options.command](client, options)
     except RemoteError as error:
         raise _complaint(error.name, error.text) from error
     except BusGone as error:

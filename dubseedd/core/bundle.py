@@ -6,19 +6,17 @@ UntrustedSeed    a manifest that names its bundle is that one's; for signatures 
 FileMissing      every entry of the manifest is there
 UnsafeFile       as a regular file; nothing in the bundle is a link, FIFO, socket or device
 UnlistedFile     every file is listed, litter and the neighbours of the manifest aside
-ModelIncomplete  config.json is listed, unless the bundle is of .gguf files; it and the index are right inside
+ModelIncomplete  config.json is listed, unless the bundle is of .gguf files
 UnsafeModel      no pickled weights, unless the configuration allows them
 
-Rules on the content of a file are given verified bytes, never the seed's.
+The rules on what is in the files are in content.
 """
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
 
 from dubseedd.core.enrolment import NOBODY, Enrolment
 from dubseedd.core.manifest import SHOWN_CHARACTERS, Manifest
@@ -26,7 +24,6 @@ from dubseedd.errors import SeedRefused
 from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
 
 CONFIG = "config.json"
-INDEX_SUFFIX = ".safetensors.index.json"
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 LITTER = (
     "._*",
@@ -39,9 +36,6 @@ LITTER = (
     "System Volume Information",
     "$RECYCLE.BIN",
 )
-MAX_CONTENT_BYTES = 16 << 20
-"""A larger config.json or index is nobody's; reading it as JSON would take many times its size."""
-
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,254}")
 _EXT = frozenset({"ext3", "ext4"})
 
@@ -185,8 +179,8 @@ def _unsafe(item: Found) -> SeedRefused:
 def _check_unlisted(objects: Mapping[str, Found], listed: frozenset[str]) -> list[str]:
     """Notes on what is passed over; UnlistedFile for the first file that may not be."""
     litter, manifests = [], []
-    for path, item in sorted(objects.items()):
-        if item.kind is Kind.FOLDER or path in listed or path == MANIFEST or path in NEIGHBOURS:
+    for path in sorted(objects.keys() - listed - NEIGHBOURS - {MANIFEST}):
+        if objects[path].kind is Kind.FOLDER:
             continue
         if is_litter(path):
             litter.append(path)
@@ -246,46 +240,3 @@ def format_of(paths: Iterable[str]) -> Format:
             return Format.GGUF
         case _:
             return Format.OTHER
-
-
-def content_checks(paths: Collection[str]) -> frozenset[str]:
-    """The files whose content is looked at: config.json, and every index of shards."""
-    return frozenset(path for path in paths if path == CONFIG or path.endswith(INDEX_SUFFIX))
-
-
-def check_config(raw: bytes) -> tuple[str, ...]:
-    """config.json has to be a JSON object; notes on what in it calls for code."""
-    config = _object(CONFIG, raw)
-    return (
-        ("config.json has an auto_map, which asks loaders to run code of the bundle",) if "auto_map" in config else ()
-    )
-
-
-def check_index(path: str, raw: bytes, manifest: Manifest) -> None:
-    """Every shard that an index names has to be in the manifest."""
-    shards = _object(path, raw).get("weight_map")
-    if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
-        raise _incomplete(path, "has no weight_map from tensors to files")
-    folder = path.rpartition("/")[0]
-    paths = manifest.paths
-    for shard in sorted(set(shards.values())):
-        if (f"{folder}/{shard}" if folder else shard) not in paths:
-            raise _incomplete(path, f"names {shown(shard)}, which is not in SHA256SUMS")
-
-
-def _object(path: str, raw: bytes) -> dict[str, Any]:
-    if len(raw) > MAX_CONTENT_BYTES:
-        raise _incomplete(path, f"is larger than {MAX_CONTENT_BYTES >> 20} MiB")
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise _incomplete(path, f"is no JSON ({type(error).__name__})") from error
-    if not isinstance(value, dict):
-        raise _incomplete(path, "is no JSON object")
-    return value
-
-
-def _incomplete(path: str, fault: str) -> SeedRefused:
-    return SeedRefused(
-        ErrorName.MODEL_INCOMPLETE, f"{shown(path)} {fault}; copy the model from its source anew", file=path
-    )

@@ -72,8 +72,15 @@ class SeedState(StrEnum):
     FAILED = "failed"
     GONE = "gone"
 
+    @property
+    def busy(self) -> bool:
+        """It is being looked at, or a job reads it."""
+        return self in BUSY
+
 
 _S = SeedState
+
+BUSY = frozenset({_S.MOUNTING, _S.SCANNING, _S.WORKING})
 
 SEED_WAYS: Mapping[SeedState, frozenset[SeedState]] = {
     _S.MOUNTING: frozenset({_S.SCANNING, _S.WORKING, _S.FAILED, _S.GONE}),

@@ -77,6 +77,8 @@ def parse(raw: bytes) -> Manifest:
     for number, line in _lines(text):
         entry = read.entry(line, number)
         key = unicodedata.normalize("NFC", entry.path).casefold()
+        if key == entry.path:
+            key = entry.path  # the same string is not kept twice: there may be 200,000
         if key in seen:
             raise _invalid(f"line {number}: {_shown(entry.path)} is listed in line {seen[key]} already")
         seen[key] = number

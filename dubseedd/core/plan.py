@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dubseedd.core.bundle import BundleFile, content_checks
+from dubseedd.core.bundle import BundleFile
+from dubseedd.core.content import read_whole
 from dubseedd.core.receipt import Receipt
 
 BLOCK_BYTES = 4096
@@ -90,7 +91,7 @@ def make_plan(
     """Plan the files of a bundle: `staged` are paths in place, `twins` maps a SHA-256 to a path in the store, `held` a
     path to the bytes that a part of that file occupies in staging."""
     parts = held or {}
-    judged = content_checks([file.path for file in files])
+    judged = read_whole([file.path for file in files])
 
     def step(file: BundleFile) -> Step:
         if file.path in staged:

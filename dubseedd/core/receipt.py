@@ -1,10 +1,16 @@
 """Receipts: what was installed, from where, when, signed by whom, and every file as it was left on the disk.
 
-A receipt is a JSON object, schema version 1. Times in microseconds since the epoch, sizes in bytes, digests in hex.
+A receipt is a JSON object, schema version 1. Times in microseconds since the epoch, sizes in bytes, digests in hex. It
+is written and read a line for each file, for there may be 200,000 of them:
+
+    {"schemaVersion": 1, "name": "NAME", …, "manifest": {…}, "files": [
+    {"path": "config.json", "size": 2, …},
+    {"path": "model.safetensors", "size": 9000, …}
+    ], "previous": null}
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -38,9 +44,7 @@ _FILE_FIELDS = tuple(field.name for field in fields(FileRecord))
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def _record_or_object(members: dict[str, Any]) -> "dict[str, Any] | FileRecord":
-    """Of all objects in a receipt, those of files become records at once: there may be 200,000 of them."""
-    return FileRecord(**members) if "mtime_ns" in members else members
+_PREVIOUS = b'], "previous": '
 
 
 class Displaced(StrEnum):
@@ -91,7 +95,7 @@ class Receipt:
         return replace(self, previous=former and replace(former, previous=None))
 
     def to_json(self) -> Iterator[bytes]:
-        """One JSON object, a line for each file; in pieces, for a bundle may have 200,000 of them."""
+        """One JSON object, in pieces."""
         yield from self._pieces({"schemaVersion": SCHEMA_VERSION})
         yield b"\n"
 
@@ -102,7 +106,7 @@ class Receipt:
         yield b', "manifest": ' + self.manifest.to_json() + b', "files": ['
         for number, file in enumerate(self.files):
             yield (b",\n" if number else b"\n") + file.to_json()
-        yield b'\n], "previous": '
+        yield b"\n" + _PREVIOUS
         if self.previous is None:
             yield b"null"
         else:
@@ -110,32 +114,40 @@ class Receipt:
         yield b"}"
 
     @classmethod
-    def from_json(cls, raw: bytes) -> "Receipt":
+    def from_lines(cls, lines: Iterable[bytes]) -> "Receipt":
         """Read a receipt; StoreTrouble (StoreFailed) where it is none of ours."""
         try:
-            document = json.loads(raw, object_hook=_record_or_object)
-            version = document.pop("schemaVersion")
-            if version != SCHEMA_VERSION:
-                raise ValueError(f"schema version {version}, this dubseedd knows {SCHEMA_VERSION}")
-            return cls._build(document)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            rest = iter(lines)
+            return cls._read(next(rest), rest, {"schemaVersion": SCHEMA_VERSION})
+        except (ValueError, TypeError, KeyError, StopIteration, RecursionError) as error:
             raise StoreTrouble(
                 ErrorName.STORE_FAILED,
                 f"a receipt of the store cannot be read ({error}); run a sync or verify of its bundle",
             ) from error
 
     @classmethod
-    def _build(cls, document: dict[str, Any]) -> "Receipt":
-        former = document.pop("previous")
-        if not all(isinstance(record, FileRecord) for record in (document["manifest"], *document["files"])):
-            raise ValueError("a file in it is no record")
+    def _read(cls, head: bytes, rest: Iterator[bytes], expected: Mapping[str, Any]) -> "Receipt":
+        """Read the receipt that begins with the line `head`; the one before it begins where its files end."""
+        members = json.loads(head + b"]}")
+        for name, value in expected.items():
+            if (found := members.pop(name)) != value:
+                raise ValueError(f"{name} {found}, this dubseedd knows {value}")
+        if members.pop("files"):
+            raise ValueError("its files begin in the first line")
+        files, line = [], next(rest)
+        while not line.startswith(_PREVIOUS):
+            if line.strip():
+                files.append(FileRecord(**json.loads(line.rstrip(b",\n"))))
+            line = next(rest)
+        former = line.removeprefix(_PREVIOUS)
         return cls(
             **{
-                **document,
-                "files": tuple(document["files"]),
-                "damage": tuple(document["damage"]),
-                "folder": tuple(document["folder"]),
-                "displaced": Displaced(document["displaced"]),
-                "previous": cls._build(former) if former else None,
+                **members,
+                "manifest": FileRecord(**members["manifest"]),
+                "files": tuple(files),
+                "damage": tuple(members["damage"]),
+                "folder": tuple(members["folder"]),
+                "displaced": Displaced(members["displaced"]),
+                "previous": None if former.startswith(b"null") else cls._read(former, rest, {}),
             }
         )

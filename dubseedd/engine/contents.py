@@ -1,28 +1,96 @@
-"""The rules on content: what is in the files of a bundle has to make a model. Only verified bytes are judged."""
+"""The rules on content, put to the files of a folder of ours: verified bytes, read with bounds and never mapped.
+
+as a whole   config.json, every index of shards
+by header    every file of weights
+compared     every index with the headers of its shards
+"""
 
 import hashlib
+import os
+from collections.abc import Iterator, Sequence
 
-from dubseedd.core.bundle import CONFIG, MAX_CONTENT_BYTES, check_config, check_index, shown
+from dubseedd.core import gguf, safetensors
+from dubseedd.core.bundle import CONFIG
+from dubseedd.core.content import (
+    GGUF,
+    check_config,
+    check_index,
+    check_no_pointer,
+    check_shard,
+    is_weights,
+    limit_of,
+    read_whole,
+)
 from dubseedd.core.manifest import Manifest
+from dubseedd.core.safetensors import LENGTH_BYTES
 from dubseedd.engine import tree
-from dubseedd.errors import StoreTrouble
-from dubseedd.names import ErrorName
+from dubseedd.engine.pump import ReadError
+from dubseedd.engine.trouble import wrong_on_disk
+
+_START_BYTES = 64
 
 
-def judge(folder: int, path: str, manifest: Manifest) -> tuple[str, ...]:
-    """Judge one file that rules look into, below `folder`; returns notes. SeedRefused where it makes no model,
-    StoreTrouble where the disk gives back other bytes than those that were verified."""
-    raw = tree.read_small(folder, path, MAX_CONTENT_BYTES)
-    verified = {entry.path: entry.sha256 for entry in manifest.entries}[path]
-    found = hashlib.sha256(raw).hexdigest()
-    if found != verified and len(raw) <= MAX_CONTENT_BYTES:
-        raise StoreTrouble(
-            ErrorName.CHECKSUM_MISMATCH,
-            f"{shown(path)} was written well and reads back differently (SHA-256 {found}, expected {verified}); "
-            "the store's disk is failing, check it before the next sync",
-            file=path,
-        )
-    if path == CONFIG:
-        return check_config(raw)
-    check_index(path, raw, manifest)
-    return ()
+class Contents:
+    """The files below `folder` that rules look into. What makes no model is SeedRefused (ModelIncomplete)."""
+
+    def __init__(self, folder: int, manifest: Manifest) -> None:
+        self._folder = folder
+        self._manifest = manifest
+        self.whole = read_whole(manifest.paths)
+        self.indexes = sorted(self.whole - {CONFIG})
+        self.weights = frozenset(path for path in manifest.paths if is_weights(path))
+        self._verified = {entry.path: entry.sha256 for entry in manifest.entries if entry.path in self.whole}
+
+    def judge(self, path: str) -> tuple[str, ...]:
+        """Judge one of `whole`; returns notes. StoreTrouble where the disk gives back other bytes than it was given."""
+        raw = self._read_whole(path)
+        if path == CONFIG:
+            return check_config(raw)
+        check_index(path, raw, self._manifest)
+        return ()
+
+    def judge_weights(self, path: str) -> None:
+        """Judge one of `weights` by its header."""
+        with tree.opened_file(self._folder, path) as descriptor:
+            size = os.fstat(descriptor).st_size
+            check_no_pointer(path, _read(descriptor, 0, _START_BYTES))
+            if path.lower().endswith(GGUF):
+                gguf.check(path, _read(descriptor, 0, gguf.HEAD_BYTES), size)
+            else:
+                _tensors(descriptor, path, size)
+
+    def shards(self) -> Iterator[tuple[str, str, Sequence[str]]]:
+        """(index, shard, names of tensors) of everything that an index names."""
+        for index in self.indexes:
+            for shard, named in check_index(index, self._read_whole(index), self._manifest).items():
+                yield index, shard, named
+
+    def compare(self, index: str, shard: str, named: Sequence[str]) -> None:
+        """A shard has to have what an index names for it."""
+        with tree.opened_file(self._folder, shard) as descriptor:
+            there = _tensors(descriptor, shard, os.fstat(descriptor).st_size)
+        check_shard(index, shard, named, there)
+
+    def _read_whole(self, path: str) -> bytes:
+        limit, verified = limit_of(path), self._verified[path]
+        raw = tree.read_small(self._folder, path, limit)
+        found = hashlib.sha256(raw).hexdigest()
+        if found != verified and len(raw) <= limit:
+            raise wrong_on_disk(path, f"SHA-256 {found}", verified)
+        return raw
+
+
+def _tensors(descriptor: int, path: str, size: int) -> set[str]:
+    length = safetensors.header_length(path, _read(descriptor, 0, LENGTH_BYTES), size)
+    return safetensors.tensors(path, _read(descriptor, LENGTH_BYTES, length), size)
+
+
+def _read(descriptor: int, offset: int, length: int) -> bytes:
+    """So many bytes from there on, or what the file has of them."""
+    data = b""
+    try:
+        while len(data) < length and (more := os.pread(descriptor, length - len(data), offset + len(data))):
+            data = data + more if data else more
+    except OSError as error:
+        raise ReadError(offset + len(data), error.errno or 0) from error
+    return data

@@ -109,13 +109,6 @@ def copy_file(
     return hashes.digests
 
 
-def read_back(pump: Pump, folder: int, name: str, size: int, *, count: Count) -> str:
-    """The BLAKE3 of a file as it lies on the disk, read past the page cache."""
-    hashes = Hashes()
-    hash_file(pump, folder, name, size, (hashes.blake3,), count=count)
-    return hashes.digests.blake3
-
-
 def digest_file(pump: Pump, folder: int, name: str, size: int, *, count: Count) -> Hashes:
     """Both digests of a file as it lies on the disk, read past the page cache, with its marks."""
     hashes = Hashes()

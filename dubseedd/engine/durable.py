@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
+from typing import BinaryIO
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -126,10 +127,17 @@ def write_file(
     os.fsync(folder)
 
 
-def read_file(folder: int, name: str) -> bytes:
-    """The bytes of a small file of our own; FileNotFoundError where there is none."""
+@contextmanager
+def reading(folder: int, name: str) -> Iterator[BinaryIO]:
+    """A file of our own; FileNotFoundError where there is none."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     with opened(name, flags, at=folder) as descriptor, open(descriptor, "rb", closefd=False) as stream:
+        yield stream
+
+
+def read_file(folder: int, name: str) -> bytes:
+    """The bytes of a small file of our own; FileNotFoundError where there is none."""
+    with reading(folder, name) as stream:
         return stream.read()
 
 

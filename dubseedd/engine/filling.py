@@ -1,24 +1,32 @@
 """Filling a staging folder: every file of a bundle brought in, read back, and those that rules look into judged.
 
-    what rules look into > small files, in batches > large files, through the pipeline > what is not read back yet
+    what rules look into whole > small files, in batches > large files, through the pipeline > what is not read back yet
+
+Weights are judged by their headers: small files and those that were staged before the large ones are copied, each of
+these as soon as it is there. The index is compared with all of them at the end.
 
 A file comes from the store where it has the same bytes under any name, else from the seed; what is in place and
 recorded is left alone.
 """
 
-from dubseedd.core.bundle import BundleFile, content_checks
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from dubseedd.core.bundle import BundleFile
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Step
-from dubseedd.engine import contents, copying
+from dubseedd.engine import copying
 from dubseedd.engine.batches import Batches
+from dubseedd.engine.contents import Contents
 from dubseedd.engine.copying import Hashes
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.shards import Shards
 from dubseedd.engine.trailing import Mark, ReadBack
 from dubseedd.engine.transfer import Transfer
-from dubseedd.engine.trouble import writing_store
-from dubseedd.errors import StoreTrouble
-from dubseedd.names import MANIFEST, ErrorName
+from dubseedd.engine.trouble import writing_store, wrong_on_disk
+from dubseedd.errors import SeedRefused, StoreTrouble
+from dubseedd.names import MANIFEST
 
 
 class Filling:
@@ -27,22 +35,29 @@ class Filling:
     def __init__(self, transfer: Transfer) -> None:
         self._transfer = transfer
         self._meter = transfer.meter
+        self._contents = Contents(transfer.staging.tree, transfer.bundle.manifest)
+        self._looking = threading.Lock()
         self._batches = Batches(transfer)
-        self._shards = Shards(transfer)
+        self._shards = Shards(transfer, brought=self._look_at_header)
 
     def copy_all(self, plan: Plan) -> None:
-        """Bring every file of the plan into staging, each whole, on the disk and recorded."""
+        """Bring every file of the plan into staging, each whole, on the disk and recorded, and judge its content."""
         self._meter.enter(JobState.COPYING)
-        judged = content_checks(self._transfer.bundle.manifest.paths)
         missing = [step for step in plan.steps if step.origin is not Origin.STAGED]
         self._meter.finished(len(plan.steps) - len(missing))
-        rest = [step for step in missing if step.file.path not in judged]
+        rest = [step for step in missing if step.file.path not in self._contents.whole]
+        large = [step for step in rest if not step.small]
         with self._batches:
-            for step in (step for step in plan.steps if step.file.path in judged):
+            for step in (step for step in plan.steps if step.file.path in self._contents.whole):
                 self._bring_one(step)
                 self._look_into(step.file)
             self._batches.bring([step for step in rest if step.small])
-        self._shards.bring([step for step in rest if not step.small])
+        for step in plan.steps:
+            if step.small or step.origin is Origin.STAGED:
+                self._look_at_header(step.file)
+        self._shards.bring(large)
+        if self._contents.indexes:
+            self._compare_shards({step.file.path: step.file for step in plan.steps})
         self._meter.current_file = ""
 
     def _bring_one(self, step: Step) -> None:
@@ -53,12 +68,38 @@ class Filling:
     def _look_into(self, file: BundleFile) -> None:
         with writing_store(file.path):
             try:
-                notes = contents.judge(self._transfer.staging.tree, file.path, self._transfer.bundle.manifest)
+                notes = self._contents.judge(file.path)
             except StoreTrouble:
                 self._batches.give_up(file.path)
                 raise
         for note in notes:
             self._transfer.tools.note(f"{self._transfer.bundle.name}: {note}")
+
+    def _look_at_header(self, file: BundleFile) -> None:
+        """Several lanes may ask; a header takes memory enough for one at a time."""
+        if file.path in self._contents.weights:
+            self._transfer.tools.stop.check()
+            with self._looking, self._doubting(file):
+                self._contents.judge_weights(file.path)
+
+    def _compare_shards(self, files: Mapping[str, BundleFile]) -> None:
+        for index, shard, named in self._contents.shards():
+            self._transfer.tools.stop.check()
+            with self._doubting(files[shard]):
+                self._contents.compare(index, shard, named)
+
+    @contextmanager
+    def _doubting(self, file: BundleFile) -> Iterator[None]:
+        """Before a seed is refused for what a staged file holds, the disk has to give back the bytes that it was given;
+        else the file is given up, and the disk is what is wrong."""
+        try:
+            with writing_store(file.path):
+                yield
+        except SeedRefused:
+            back, end = self._from_before(file)
+            with Pump(self._transfer.tools.stop, blocks=1) as pump:
+                back.until(end, pump)
+            raise
 
     def read_all_back(self, plan: Plan) -> None:
         """Compare every file that was not read back while copying, as the disk gives it, with the bytes that came."""
@@ -78,12 +119,7 @@ class Filling:
             hashes = copying.digest_file(pump, folder, MANIFEST, len(manifest.raw), count=lambda _: None)
         found = hashes.digests.sha256
         if found != manifest.sha256:
-            raise StoreTrouble(
-                ErrorName.CHECKSUM_MISMATCH,
-                f"{MANIFEST} was written well and reads back differently (SHA-256 {found}, expected "
-                f"{manifest.sha256}); the store's disk is failing, check it before the next sync",
-                file=MANIFEST,
-            )
+            raise wrong_on_disk(MANIFEST, f"SHA-256 {found}", manifest.sha256)
 
     def _from_before(self, file: BundleFile) -> tuple[ReadBack, Mark]:
         """A file that an earlier attempt has brought."""

@@ -27,10 +27,8 @@ class Lanes(Generic[T]):
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
-    def run(self, lanes: int = 1) -> None:
+    def run(self) -> None:
         """Work until nothing is left, with the calling thread as the first lane."""
-        for _ in range(lanes - 1):
-            self.grow(lanes)
         self._serve()
         for thread in self._threads:
             thread.join()

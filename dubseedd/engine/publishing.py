@@ -32,7 +32,7 @@ from dubseedd.engine.durable import (
     identity,
     names_in,
     opened,
-    read_file,
+    reading,
     rename,
     write_file,
 )
@@ -132,7 +132,8 @@ def settle_bundle(store: Store, bundle: str) -> list[Receipt]:
 
 def _decided(folder: int) -> Receipt | None:
     try:
-        return Receipt.from_json(read_file(folder, RECEIPT))
+        with reading(folder, RECEIPT) as lines:
+            return Receipt.from_lines(lines)
     except FileNotFoundError:
         return None
     except StoreTrouble:

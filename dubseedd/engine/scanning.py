@@ -26,7 +26,7 @@ from dubseedd.core.bundle import (
 from dubseedd.core.config import Config
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.engine import tree
-from dubseedd.engine.durable import names_in
+from dubseedd.engine.durable import names_in, owned
 from dubseedd.engine.enrolment import enrolled_in, proven
 from dubseedd.engine.signatures import signer_of
 from dubseedd.engine.trouble import reading_seed
@@ -159,8 +159,7 @@ class SeedFolder:
     @contextmanager
     def opened_parent(self, name: str, path: str) -> Iterator[int]:
         """The folder that holds a file of a bundle, for the length of a block."""
-        folder, _, _ = f"{name}/{path}".rpartition("/")
-        with tree.opened_folder(self._models, folder) as descriptor:
+        with owned(self.open_folder(name, path.rpartition("/")[0])) as descriptor:
             yield descriptor
 
     @contextmanager

@@ -51,11 +51,15 @@ class _Lane(NamedTuple):
 
 
 class Shards:
-    """Brings large files. `behind` are those that are still to be read back, each with the mark at its end."""
+    """Brings large files. `behind` are those that are still to be read back, each with the mark at its end.
 
-    def __init__(self, transfer: Transfer) -> None:
+    `brought` is called with each file that is there, in the thread that has brought it; it may refuse the bundle.
+    """
+
+    def __init__(self, transfer: Transfer, *, brought: Callable[[BundleFile], None]) -> None:
         self.behind: list[tuple[ReadBack, Mark]] = []
         self._transfer = transfer
+        self._brought = brought
         self._meter = transfer.meter
         self._staging = transfer.staging
         self._overlap = transfer.tools.overlap
@@ -90,6 +94,7 @@ class Shards:
         with self._placed(step.file) as place:
             if step.origin is not Origin.STORE or not self._bring_twin(step, place, lane):
                 self._bring_from_seed(step.file, place, lane)
+        self._brought(step.file)
         self._meter.finished()
 
     @contextmanager
@@ -198,7 +203,10 @@ class Shards:
             owned(copying.create(*place)) as target,
         ):
             shared = clone(source, target)
-            hashes = (self._hash_shared if shared else self._copy_twin)(source, target, file, place, lane.pump, count)
+            if shared:
+                hashes = self._hash_shared(target, file, place, lane.pump, count)
+            else:
+                hashes = _copy_twin(source, target, file, lane.pump, count)
             if hashes.digests.sha256 == file.sha256:
                 self._record(target, file, hashes)
                 if not shared and self._transfer.reads_back:
@@ -210,23 +218,21 @@ class Shards:
         self._meter.found(-file.size)
         return False
 
-    def _hash_shared(self, _: int, target: int, file: BundleFile, place: Place, pump: Pump, count: Count) -> Hashes:
+    def _hash_shared(self, target: int, file: BundleFile, place: Place, pump: Pump, count: Count) -> Hashes:
         """Blocks that are shared are on the disk: hashing them from there is the read-back too."""
         os.fsync(target)
         return copying.digest_file(pump, *place, file.size, count=lambda length: count(self._passes * length))
 
-    def _copy_twin(self, source: int, target: int, file: BundleFile, _: Place, pump: Pump, count: Count) -> Hashes:
-        hashes = Hashes()
-        copying.copy_file(
-            pump,
-            source,
-            file.size,
-            target,
-            hashes=hashes,
-            passed=lambda block: count(block.length),
-            keep_cached=True,
-        )
-        return hashes
+
+def _copy_twin(source: int, target: int, file: BundleFile, pump: Pump, count: Count) -> Hashes:
+    """Copy within the store; the store's own file stays in the page cache, a server may be serving it."""
+    hashes = Hashes()
+
+    def passed(block: Block) -> None:
+        count(block.length)
+
+    copying.copy_file(pump, source, file.size, target, hashes=hashes, passed=passed, keep_cached=True)
+    return hashes
 
 
 class _Watch:

@@ -22,7 +22,7 @@ from typing import Self
 from dubseedd.core.bundle import Kind
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import tree
-from dubseedd.engine.durable import FOLDER, exists, make_folder, names_in, opened, owned, read_file, write_all
+from dubseedd.engine.durable import FOLDER, exists, make_folder, names_in, opened, owned, reading, write_all
 from dubseedd.errors import Failure
 
 TREE = "tree"
@@ -51,13 +51,13 @@ class Staging:
         self.manifest_sha256 = manifest_sha256
         self._lock = threading.Lock()
         with ExitStack() as undo:
-            self.folder = _kept(undo, make_folder(root, manifest_sha256, mode=0o700))
-            self.tree = _kept(undo, make_folder(self.folder, TREE, mode=FOLDER_MODE))
+            self.folder = undo.enter_context(owned(make_folder(root, manifest_sha256, mode=0o700)))
+            self.tree = undo.enter_context(owned(make_folder(self.folder, TREE, mode=FOLDER_MODE)))
             os.utime(self.folder)
             whole, self.marks = read_log(self.folder)
             self.records = {path: record for path, record in whole.items() if self._holds(record)}
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._log = _kept(undo, os.open(RECORDS, flags, 0o600, dir_fd=self.folder))
+            self._log = undo.enter_context(opened(RECORDS, flags, at=self.folder))
             if (size := os.fstat(self._log).st_size) and os.pread(self._log, 1, size - 1) != b"\n":
                 write_all(self._log, b"\n")  # a power cut has torn the last line: the next one stands alone
             self._open = undo.pop_all()
@@ -145,8 +145,8 @@ def read_log(folder: int) -> tuple[dict[str, FileRecord], dict[str, dict[int, st
     """The records and the marks of a staging folder; a line that was torn by a power cut is passed over."""
     records: dict[str, FileRecord] = {}
     marks: dict[str, dict[int, str]] = {}
-    with suppress(FileNotFoundError):
-        for line in read_file(folder, RECORDS).splitlines():
+    with suppress(FileNotFoundError), reading(folder, RECORDS) as lines:
+        for line in lines:
             with suppress(ValueError, TypeError, KeyError):
                 entry = json.loads(line)
                 if "offset" in entry:
@@ -180,11 +180,6 @@ def staged_paths(root: int, manifest_sha256: str) -> frozenset[str]:
         if exists(folder, TREE):
             return frozenset(read_log(folder)[0])
     return frozenset()
-
-
-def _kept(undo: ExitStack, descriptor: int) -> int:
-    undo.callback(os.close, descriptor)
-    return descriptor
 
 
 def _folders_of(path: str) -> Iterator[str]:

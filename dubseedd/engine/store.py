@@ -41,7 +41,8 @@ from dubseedd.engine.durable import (
     make_folder,
     names_in,
     opened,
-    read_file,
+    owned,
+    reading,
     write_file,
 )
 from dubseedd.errors import NO_ERROR, CallRefused, Failure, StoreTrouble
@@ -107,16 +108,14 @@ class Store:
         with ExitStack() as undo:
             try:
                 os.makedirs(path, 0o755, exist_ok=True)
-                self.root = self._keep(undo, os.open(path, FOLDER & ~os.O_NOFOLLOW))
-                self.own = self._keep(undo, make_folder(self.root, OWN, mode=0o700))
-                self.staging = self._keep(undo, make_folder(self.own, "staging", mode=0o700))
-                self.previous = self._keep(undo, make_folder(self.own, "previous", mode=0o700))
-                self.receipts = self._keep(undo, make_folder(self.own, "receipts", mode=0o700))
-                self._trash = self._keep(undo, make_folder(self.own, "trash", mode=0o700))
-                self._lock = self._keep(
-                    undo, os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self.own)
-                )
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.root = undo.enter_context(opened(path, FOLDER & ~os.O_NOFOLLOW))
+                self.own = undo.enter_context(owned(make_folder(self.root, OWN, mode=0o700)))
+                self.staging = undo.enter_context(owned(make_folder(self.own, "staging", mode=0o700)))
+                self.previous = undo.enter_context(owned(make_folder(self.own, "previous", mode=0o700)))
+                self.receipts = undo.enter_context(owned(make_folder(self.own, "receipts", mode=0o700)))
+                self._trash = undo.enter_context(owned(make_folder(self.own, "trash", mode=0o700)))
+                lock = undo.enter_context(opened("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, at=self.own))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._tidy()
             except BlockingIOError as error:
                 raise CallRefused(
@@ -139,11 +138,6 @@ class Store:
             for name in names_in(folder):
                 if name.startswith(DRAFT):
                     os.unlink(name, dir_fd=folder)
-
-    @staticmethod
-    def _keep(undo: ExitStack, descriptor: int) -> int:
-        undo.callback(os.close, descriptor)
-        return descriptor
 
     def close(self) -> None:
         self._open.close()
@@ -192,7 +186,8 @@ class Store:
     def receipt(self, name: str) -> Receipt | None:
         """The receipt of the folder that is published under a name; None where dubseedd did not make that folder."""
         try:
-            receipt = Receipt.from_json(read_file(self.receipts, receipt_file(name)))
+            with reading(self.receipts, receipt_file(name)) as lines:
+                receipt = Receipt.from_lines(lines)
         except (FileNotFoundError, IsADirectoryError, StoreTrouble):
             return None
         return receipt if self.is_folder(name, receipt.folder) else None
@@ -262,15 +257,15 @@ class Store:
     def write_receipt(self, receipt: Receipt) -> None:
         write_file(self.receipts, receipt_file(receipt.name), receipt.to_json())
 
-    def amend_receipt(self, receipt: Receipt, **changes: Any) -> Receipt:
+    def amend_receipt(self, receipt: Receipt, **changes: Any) -> Receipt | None:
         """Change some of what the receipt of a version says, and leave the rest as it is by now.
 
-        Nothing is written where another version has taken the place of that one.
+        Returns what is written; None where another version has taken the place of that one.
         """
         with self.changing:
             now = self.receipt(receipt.name)
             if now is None or now.folder != receipt.folder:
-                return replace(receipt, **changes)
+                return None
             fresh = replace(now, **changes)
             self.write_receipt(fresh)
             return fresh
@@ -286,67 +281,9 @@ class Store:
             else:
                 os.unlink(trash, dir_fd=self._trash)
 
-    def make_room(self, needed_bytes: int, reserve_bytes: int, *, but: str) -> Iterator[str]:
-        """Give up staging of other manifests, then previous versions, oldest first, until there is room; yields a
-        sentence for each. StoreTrouble (NoSpace), with nothing given up, where even that would not do."""
-        missing = needed_bytes + reserve_bytes - self.free_bytes()
-        if missing <= 0:
-            return
-        candidates = [*self._spare_staging(but), *self._spare_previous()]
-        if sum(size for _, size, _, _ in candidates) < missing:
-            raise no_space(self.path, needed_bytes, reserve_bytes, self.free_bytes())
-        for parent, _, name, sentence in candidates:
-            if needed_bytes + reserve_bytes <= self.free_bytes():
-                return
-            with self.changing:
-                if parent == self.staging and name in self.busy:
-                    continue  # a job has begun with it meanwhile
-                if parent == self.previous:
-                    self._forget_previous(name)
-                self.discard(parent, name)
-            yield sentence
-        if needed_bytes + reserve_bytes > self.free_bytes():
-            raise no_space(self.path, needed_bytes, reserve_bytes, self.free_bytes())
-
-    def expire_staging(self, before_seconds: float) -> Iterator[str]:
-        """Give up staging that nothing has continued since; yields a sentence for each."""
-        for copy in staging.staged_copies(self.staging):
-            with self.changing:
-                if copy.continued_at >= before_seconds or copy.manifest_sha256 in self.busy:
-                    continue
-                self.discard(self.staging, copy.manifest_sha256)
-            if copy.size:
-                yield f"gave up the unfinished copy {copy.manifest_sha256[:12]}…: nothing has continued it for 30 days"
-
     def free_bytes(self) -> int:
         status = os.fstatvfs(self.root)
         return status.f_bavail * status.f_frsize
-
-    def _spare_staging(self, but: str) -> Iterator[tuple[int, int, str, str]]:
-        for copy in staging.staged_copies(self.staging):
-            digest = copy.manifest_sha256
-            if digest != but and digest not in self.busy:
-                yield (
-                    self.staging,
-                    copy.size,
-                    digest,
-                    f"gave up the unfinished copy {digest[:12]}… to make room",
-                )
-
-    def _spare_previous(self) -> Iterator[tuple[int, int, str, str]]:
-        def age(name: str) -> float:
-            return os.stat(name, dir_fd=self.previous, follow_symlinks=False).st_ctime
-
-        for name in sorted(names_in(self.previous), key=age):
-            size = 0
-            with suppress(OSError), opened(name, FOLDER, at=self.previous) as folder:
-                size = staging.size_on_disk(folder)
-            yield self.previous, size, name, f"gave up the previous version of {name} to make room"
-
-    def _forget_previous(self, name: str) -> None:
-        receipt = self.receipt(name)
-        if receipt and receipt.previous:
-            self.write_receipt(receipt.succeeding(None))
 
 
 def receipt_file(name: str) -> str:
@@ -355,14 +292,6 @@ def receipt_file(name: str) -> str:
     if len(os.fsencode(plain)) <= NAME_MAX:
         return plain
     return f"-{hashlib.sha256(os.fsencode(name)).hexdigest()}.json"
-
-
-def no_space(path: str, needed_bytes: int, reserve_bytes: int, free_bytes: int) -> StoreTrouble:
-    return StoreTrouble(
-        ErrorName.NO_SPACE,
-        f"{path} has {free_bytes:,} bytes free, {needed_bytes:,} are needed and {reserve_bytes:,} kept in reserve; "
-        "remove a bundle or make room, then plug the seed in again",
-    )
 
 
 def _same(record: FileRecord, status: os.stat_result) -> bool:

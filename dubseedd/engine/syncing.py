@@ -11,13 +11,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dubseedd.core.bundle import content_checks
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Verdict, make_plan
 from dubseedd.core.receipt import Receipt
-from dubseedd.engine import adopting, contents, publishing, tree
+from dubseedd.engine import adopting, publishing, tree
+from dubseedd.engine.contents import Contents
 from dubseedd.engine.durable import Identity, identity
 from dubseedd.engine.filling import Filling
+from dubseedd.engine.housekeeping import make_room
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.scanning import Examined, SeedFolder
 from dubseedd.engine.staging import Staging
@@ -68,6 +69,7 @@ class BundleSync:
 
     def close(self) -> None:
         self._undo.close()
+        self._staging = self._adoption = self._receipt = None
 
     def prepare(self, seed: SeedFolder) -> Readiness:
         """Bring the bundle to where only the switch is missing; the seed is not needed after. Raises a Failure."""
@@ -155,9 +157,15 @@ class BundleSync:
 
     def _judge_in_place(self, bundle: Examined) -> None:
         with writing_store(bundle.name), tree.opened_folder(self._store.root, bundle.name) as folder:
-            for path in content_checks(bundle.manifest.paths):
-                for note in contents.judge(folder, path, bundle.manifest):
+            contents = Contents(folder, bundle.manifest)
+            for path in sorted(contents.whole):
+                for note in contents.judge(path):
                     self._tools.note(f"{bundle.name}: {note}")
+            for path in sorted(contents.weights):
+                self._tools.stop.check()
+                contents.judge_weights(path)
+            for index, shard, named in contents.shards():
+                contents.compare(index, shard, named)
 
     def _stage(self, bundle: Examined, seed: SeedFolder) -> Readiness:
         self._tools.stop.check()
@@ -200,7 +208,7 @@ class BundleSync:
             return
         with writing_store(self._wish.name):
             reserve = self._tools.config.store.reserve_bytes + self._tools.spoken_for()
-            for sentence in self._store.make_room(needed, reserve, but=digest):
+            for sentence in make_room(self._store, needed, reserve, but=digest):
                 self._tools.gave_up(sentence)
 
     def _draw_up_receipt(self, bundle: Examined, staging: Staging, seed_uuid: str) -> Receipt:

@@ -87,7 +87,6 @@ class Trail:
 
     def reached(self, mark: Mark) -> None:
         """Everything up to the mark has been handed to the disk."""
-        self.check()
         self._marks.put(mark)
 
     def _run(self) -> None:

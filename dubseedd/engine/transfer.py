@@ -3,17 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
 from dubseedd.core.overlap import Overlap
 from dubseedd.core.receipt import Receipt
+from dubseedd.engine import trouble
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.scanning import Examined, SeedFolder
 from dubseedd.engine.staging import Staging
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import Store
 from dubseedd.errors import StoreTrouble
-from dubseedd.names import ErrorName
 
 
 @dataclass(slots=True)
@@ -56,9 +55,4 @@ class Transfer:
     def wrong_on_disk(self, path: str, found: str, expected: str, where: str = "") -> StoreTrouble:
         """A staged file that reads back as something else: given up, and the error that says so."""
         self.staging.forget(path)
-        return StoreTrouble(
-            ErrorName.CHECKSUM_MISMATCH,
-            f"{shown(path)} was written well and reads back differently{where} (BLAKE3 {found}, expected "
-            f"{expected}); the store's disk is failing, check it before the next sync",
-            file=path,
-        )
+        return trouble.wrong_on_disk(path, f"BLAKE3 {found}", expected, where)

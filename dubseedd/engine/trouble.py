@@ -55,3 +55,13 @@ def writing_store(path: str) -> Iterator[None]:
             f"{shown(path)} cannot be written to the store: {os.strerror(error.errno or 0)}; check the store's disk",
             file=path,
         ) from error
+
+
+def wrong_on_disk(path: str, found: str, expected: str, where: str = "") -> StoreTrouble:
+    """The error for a staged file that reads back as something else; the digests are named with their kind."""
+    return StoreTrouble(
+        ErrorName.CHECKSUM_MISMATCH,
+        f"{shown(path)} was written well and reads back differently{where} ({found}, expected {expected}); "
+        "the store's disk is failing, check it before the next sync",
+        file=path,
+    )

@@ -55,18 +55,23 @@ class Board:
             {Field.BUNDLE: receipt.name, Field.MANIFEST: receipt.manifest_sha256},
         )
 
+    def tell_damaged(self, receipt: Receipt, fields: dict[Field, str | int]) -> None:
+        """A verification has found damage."""
+        error, sentence = receipt.damage
+        self.tell(EventName.BUNDLE_DAMAGED, sentence, {**fields, Field.ERROR: error})
+
     def changed(self, thing: Thing) -> None:
         for listener in self.listeners:
             listener.changed(thing)
             listener.overall()
 
-    def overall(self) -> None:
-        for listener in self.listeners:
-            listener.overall()
-
     def gone(self, thing: Thing) -> None:
         for listener in self.listeners:
             listener.gone(thing)
+            listener.overall()
+
+    def overall(self) -> None:
+        for listener in self.listeners:
             listener.overall()
 
     def ended(self, job: Job) -> None:

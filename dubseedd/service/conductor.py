@@ -16,6 +16,7 @@ from dubseedd.core.config import Config
 from dubseedd.core.device import BlockEvent
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.engine.history import History
+from dubseedd.engine.housekeeping import expire_staging
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.publishing import settle
 from dubseedd.engine.store import BundleState, Store
@@ -27,12 +28,14 @@ from dubseedd.service.board import Board
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import Jobs, ends_of
 from dubseedd.service.mounting import Mounting
-from dubseedd.service.ports import Clock, Devices, Disks, Recorder
+from dubseedd.service.ports import Clock, Devices, Disks, Recorder, Sleep
+from dubseedd.service.scrub import Scrub
 from dubseedd.service.seed import Seed
 from dubseedd.service.seeds import Seeds
 from dubseedd.service.shelf import Shelf
 from dubseedd.service.status import State, overall, sentence
 from dubseedd.service.trust import Trust
+from dubseedd.service.wakefulness import Wakefulness
 from dubseedd.service.worker import in_thread
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ class Conductor:
         *,
         devices: Devices,
         disks: Disks,
+        sleep: Sleep,
         recorder: Recorder,
         runtime_folder: str,
         clock: Clock = lambda: time.time_ns() // 1000,
@@ -87,11 +91,19 @@ class Conductor:
             trust=self._trust,
             present=self._present,
         )
+        self._scrub = Scrub(config=lambda: self.config, shelf=self.shelf, board=self.board, busy=self._busy)
+        self._wakefulness = Wakefulness(sleep, self.jobs.all)
         self._undo: list[Callable[[], None]] = []
         self._errands: set[asyncio.Task[None]] = set()
 
     def _present(self, seed: Seed) -> bool:
         return self._devices.present(seed.device)
+
+    def _busy(self) -> bool:
+        """Is a seed worked on, or any job?"""
+        return any(job.state.at_work for job in self.jobs.all.values()) or any(
+            seed.state.busy for seed in self.seeds.all.values()
+        )
 
     # Life
 
@@ -108,14 +120,18 @@ class Conductor:
         self._undo.append(self._disks.watch(self.seeds.mounts_changed))
         self._undo.append(self._devices.watch(self._on_event, self._on_lost))
         await self._look_around()
+        self.board.listeners.append(self._wakefulness)
+        self._scrub.start()
 
     async def stop(self) -> None:
         """Stop all work; what was verified is kept, what we mounted is unmounted."""
         for undo in reversed(self._undo):
             undo()
+        await self._scrub.stop()
         await self.seeds.stop()
         await self.jobs.stop(Stopping())
         await self._mounting.stop(self.seeds.all.values())
+        self._wakefulness.stop()
         self.board.tell(EventName.STOPPED, "dubseedd has stopped")
 
     def reconfigure(self, config: Config) -> None:
@@ -129,6 +145,7 @@ class Conductor:
         self._run_errand(self._trust.look())
         self.seeds.relabel(config.seed.label)
         self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
+        self.board.overall()
 
     def _on_event(self, event: BlockEvent) -> None:
         self.seeds.serve(self.seeds.observe(event))
@@ -150,7 +167,7 @@ class Conductor:
 
     async def _keep_house(self) -> None:
         limit = time.time() - STAGING_LIFE_SECONDS
-        for note in await self._in_store(lambda: list(self.store.expire_staging(limit))):
+        for note in await self._in_store(lambda: list(expire_staging(self.store, limit))):
             self.board.tell(EventName.BUNDLE_REMOVED, note)
 
     def _after_job(self, job: Job) -> None:
@@ -185,6 +202,7 @@ class Conductor:
             seed.enter(SeedState.MOUNTING)
             self.board.changed(seed)
         self.seeds.serve(idle)
+        self.board.overall()
 
     async def sync(
         self,
@@ -210,7 +228,7 @@ class Conductor:
                     dry_run=dry_run,
                     replace_foreign=replace_foreign,
                 )
-                jobs.append(self.jobs.sync(one, wish))
+                jobs.append(self.jobs.sync(one, wish, asked=True))
                 self.seeds.settle(one)
         if not jobs and refusals:
             raise refusals[0]
@@ -286,7 +304,14 @@ class Conductor:
     @property
     def status(self) -> str:
         installed = sum(bundle.state is not BundleState.FOREIGN for bundle in self.shelf.bundles.values())
-        return sentence(self.state, self.jobs.all.values(), self.seeds.all.values(), self.jobs.last_ended, installed)
+        return sentence(
+            self.state,
+            self.jobs.all.values(),
+            self.seeds.all.values(),
+            self.jobs.last_ended,
+            installed,
+            scrubbed=self._scrub.bundle,
+        )
 
     @property
     def percent(self) -> int:

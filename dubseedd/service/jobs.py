@@ -23,6 +23,8 @@ LOOK_SECONDS = 0.2
 """How often running jobs are looked at; nothing ticks while none runs."""
 REMEMBER_SECONDS = 600.0
 REMEMBER_MOST = 64
+UNFINISHED_MOST = 1000
+"""Jobs that have not ended, beyond which none can be asked for; what a stick brings is queued all the same."""
 
 
 class Jobs:
@@ -56,11 +58,19 @@ class Jobs:
 
     # Queueing
 
-    def sync(self, seed: Seed, wish: Wish, *, publish: bool = True) -> Job:
-        """Queue the sync of one bundle; a job for the same that has not ended is returned, not doubled."""
+    def sync(self, seed: Seed, wish: Wish, *, publish: bool = True, asked: bool = False) -> Job:
+        """Queue the sync of one bundle; a job for the same that has not ended is returned, not doubled.
+
+        What is `asked` for is refused where too much waits: the wishes for one bundle are without number.
+        """
         for job in self.unfinished(seed):
             if job.kind is JobKind.SYNC and job.wish == wish and job.publish == publish:
                 return job
+        if asked and sum(not job.ended for job in self.all.values()) >= UNFINISHED_MOST:
+            raise CallRefused(
+                ErrorName.BUSY,
+                f"{UNFINISHED_MOST:,} jobs wait already; wait until some are done, or cancel them: dubseedctl cancel",
+            )
         return self._start(Job(next(self._numbers), JobKind.SYNC, wish, seed, publish=publish))
 
     def verify(self, name: str) -> Job:

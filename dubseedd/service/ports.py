@@ -1,6 +1,6 @@
 """The ports: what the conductor needs of the world. Adapters provide them; nothing here knows how."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from dubseedd.core.device import BlockDevice, BlockEvent, Disk, Number
@@ -46,6 +46,16 @@ class Disks(Protocol):
         """Report the mount points of every device whose mounts change. Returns the undo."""
 
 
+class Sleep(Protocol):
+    """Whoever puts this machine to sleep, or shuts it down."""
+
+    def watch(self, on_prepare: Callable[[bool], None]) -> Callable[[], None]:
+        """Report True when that is about to happen, False when it is not any more. Returns the undo."""
+
+    async def delay(self, why: str) -> Callable[[], None]:
+        """Hold it up for as long as is granted; returns the release. Nobody there to ask: nothing is held up."""
+
+
 class Recorder(Protocol):
     """Journal and history."""
 
@@ -59,8 +69,13 @@ class Recorder(Protocol):
 class Authority(Protocol):
     """Who may do what."""
 
-    async def check(self, sender: str, action: Action) -> bool:
-        """May the connection with this unique bus name do it? Every doubt is a no."""
+    async def authorise(
+        self, sender: str, action: Action, *, interactive: bool = False, details: Mapping[str, str] | None = None
+    ) -> None:
+        """Return when the connection with this unique bus name may do it, else raise CallRefused: every doubt is a no.
+
+        `interactive`: its user may be asked for a password, which takes minutes. `details` say what it is about.
+        """
 
 
 class Clock(Protocol):

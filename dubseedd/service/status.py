@@ -28,9 +28,15 @@ def overall(jobs: Collection[Job], last_ended: Job | None) -> State:
 
 
 def sentence(
-    state: State, jobs: Collection[Job], seeds: Collection[Seed], last_ended: Job | None, installed: int
+    state: State,
+    jobs: Collection[Job],
+    seeds: Collection[Seed],
+    last_ended: Job | None,
+    installed: int,
+    *,
+    scrubbed: str = "",
 ) -> str:
-    """The Status property, the same that systemctl status shows."""
+    """The Status property, the same that systemctl status shows. `scrubbed` is the bundle that is being read back."""
     running = [job for job in jobs if job.state.at_work]
     if running:
         return _running(running)
@@ -41,7 +47,8 @@ def sentence(
     if held:
         seed = held[0]
         return f"{seed.called} is mounted at {seed.others_mounts[0]} by somebody else: unmount it there first"
-    return f"{_result(state, seeds, last_ended, installed)}{_pull(seeds)}"
+    meanwhile = f"; reading {scrubbed} back meanwhile" if scrubbed else ""
+    return f"{_result(state, seeds, last_ended, installed)}{_pull(seeds)}{meanwhile}"
 
 
 def _running(running: list[Job]) -> str:

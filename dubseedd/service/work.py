@@ -79,8 +79,11 @@ class Work:
         async with AsyncExitStack() as held:
             readiness = await self._prepare(job, seed, sync, config, held)
             with closing(sync):
-                if readiness in (Readiness.STAGED, Readiness.ADOPTABLE) and job.publish:
+                published = readiness in (Readiness.STAGED, Readiness.ADOPTABLE) and job.publish
+                if published:
                     await self._publish(job, sync, adopted=readiness is Readiness.ADOPTABLE)
+            if published:  # what the sync knew of every file is forgotten before the store is read again
+                await self._show(job.bundle)
         if readiness is Readiness.CURRENT:
             self._tell(job, EventName.BUNDLE_CURRENT, f"{job.bundle} is current, nothing to do")
 
@@ -118,7 +121,10 @@ class Work:
             self._adopted(job, receipt)
         else:
             self._tell_installed(job, receipt)
-        bundle = await self._shelf.refresh_one(job.bundle)
+
+    async def _show(self, name: str) -> None:
+        """Let everybody see what was published."""
+        bundle = await self._shelf.refresh_one(name)
         if bundle:
             self._board.installed(bundle)
 
@@ -150,7 +156,7 @@ class Work:
             fresh = await job.halt.run(lambda: verify(store, receipt, meter, flag, now=now), left_behind=lambda: None)
             await self._shelf.refresh_one(name)
         if fresh.damage[0]:
-            self._board.tell(EventName.BUNDLE_DAMAGED, fresh.damage[1], {**job.fields, Field.ERROR: fresh.damage[0]})
+            self._board.tell_damaged(fresh, job.fields)
             raise StoreTrouble(ErrorName(fresh.damage[0].rpartition(".")[2]), fresh.damage[1])
 
     def _tools(self, job: Job, config: Config) -> SyncTools:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.machine import Machine
-from tools.machine import attach, detach, run
+from tools.image import attached, detach, empty_image
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,7 @@ def plug(machine: Machine, tmp_path: Path) -> Iterator[Plug]:
         def plug_in(name: str = "stick", label: str = LABEL) -> Stick:
             image = tmp_path / f"{name}.img"
             if not image.exists():
-                run("truncate", "--size=16M", str(image))
-                run("mkfs.ext4", "-q", "-L", label, str(image))
-            node = attach(undo, image)
-            run("udevadm", "settle", "--timeout=20")
-            return Stick(node, image)
+                empty_image(image, 16 << 20, "ext4", "-L", label)
+            return Stick(undo.enter_context(attached(image)), image)
 
         yield plug_in

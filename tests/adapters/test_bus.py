@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageFlag, MessageType
 
+from dubseedd.adapters import bus as bus_module
 from dubseedd.adapters.bus import (
     DBUS,
     DBUS_PATH,
@@ -29,6 +30,7 @@ from dubseedd.adapters.bus import (
 from dubseedd.names import ErrorName
 from tests.conftest import Connect
 from tests.machine import Machine
+from tests.support.news import News
 
 LIMIT_SECONDS = 20.0
 BURST = 20_000
@@ -42,17 +44,14 @@ class Inbox:
 
     def __init__(self) -> None:
         self.signals: list[Signal] = []
-        self._woken = asyncio.Event()
+        self._news = News()
 
     def __call__(self, signal: Signal) -> None:
         self.signals.append(signal)
-        self._woken.set()
+        self._news.set()
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while len(self.signals) < count:
-                self._woken.clear()
-                await self._woken.wait()
+        await self._news.until(lambda: len(self.signals) >= count)
 
     @property
     def bodies(self) -> list[list[Any]]:
@@ -295,7 +294,7 @@ async def test_values_arrive_as_plain_python(connect: Connect) -> None:
     server.answer(remember)
     plain = [{"a": {"b": ["c", 7]}}, [1, "x"], [b"raw"]]
     assert await client.call(server.unique_name, PATH, INTERFACE, "Echo", signature, body) == plain
-    assert arrived == [IncomingCall(client.unique_name, PATH, INTERFACE, "Echo", signature, plain)]
+    assert arrived == [IncomingCall(client.unique_name, PATH, INTERFACE, "Echo", signature, plain, interactive=False)]
 
 
 async def test_calls_that_are_given_up_leave_no_handler(connect: Connect) -> None:
@@ -599,3 +598,123 @@ async def test_a_subscription_that_the_bus_refuses_leaves_nothing(connect: Conne
     await settle(sender, receiver)
     assert everything.bodies == [[]]
     assert len(receiver._subscriptions) == 1
+
+
+class TestDescriptors:
+    """They come with a message, and somebody has to close them."""
+
+    async def test_a_method_returns_one_which_works_and_is_not_inherited(self, connect: Connect) -> None:
+        client, server = await connect(), await connect()
+        reading, writing = os.pipe()
+
+        async def answer(_: IncomingCall) -> Reply:
+            return Reply("h", [0], [writing])
+
+        server.answer(answer)
+        before = open_descriptors()
+        received = await client.call_for_descriptor(server.unique_name, PATH, INTERFACE, "Pipe", "", [])
+        assert open_descriptors() == before  # ours was closed when it had been sent
+        assert not os.get_inheritable(received)
+        os.write(received, b"through")
+        os.close(received)
+        assert os.read(reading, 100) == b"through"
+        assert os.read(reading, 100) == b""
+        os.close(reading)
+
+    async def test_a_method_that_returns_none_is_at_fault(self, connect: Connect) -> None:
+        client, server = await connect(), await connect()
+
+        async def answer(_: IncomingCall) -> Reply:
+            return Reply("u", [0])
+
+        server.answer(answer)
+        with pytest.raises(RemoteError, match="Pipe returned no descriptor"):
+            await client.call_for_descriptor(server.unique_name, PATH, INTERFACE, "Pipe", "", [])
+
+    async def test_those_that_nobody_asked_for_are_closed(self, connect: Connect) -> None:
+        """Anybody may send some: 16 a message would use up a daemon's in a moment."""
+        stranger, server = await connect(), await connect()
+        inbox = Inbox()
+        await server.subscribe(Match(interface=INTERFACE), inbox)
+        server.answer(lambda call: sleepless(Reply()))
+        before = open_descriptors()
+        for number in range(100):
+            for kind in (MessageType.METHOD_CALL, MessageType.SIGNAL):
+                await stranger._bus.send(
+                    Message(
+                        destination=server.unique_name,
+                        path=PATH,
+                        interface=INTERFACE,
+                        member="Gift",
+                        message_type=kind,
+                        signature="ah",
+                        body=[list(range(16))],
+                        unix_fds=[2] * 16,
+                    )
+                )
+            await inbox.until(number + 1)  # a bus drops what its receiver does not keep up with
+        await settle(stranger, server)
+        assert open_descriptors() == before
+
+
+async def sleepless(reply: Reply) -> Reply:
+    return reply
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+# Strangers
+
+
+async def test_arguments_longer_than_any_of_ours_are_refused_unread(connect: Connect) -> None:
+    server, client = await connect(), await connect()
+    handled: list[IncomingCall] = []
+
+    async def answer(call: IncomingCall) -> Reply:
+        handled.append(call)
+        return Reply()
+
+    server.answer(answer)
+    with pytest.raises(RemoteError) as refused:
+        await client.call(server.unique_name, PATH, INTERFACE, "Work", "s", ["x" * 20_000_000])
+    assert refused.value.name == "org.freedesktop.DBus.Error.LimitsExceeded"
+    assert await client.call(server.unique_name, PATH, INTERFACE, "Work", "s", ["x" * 10_000]) == []
+    assert len(handled) == 1
+
+
+async def test_of_one_caller_so_many_calls_are_answered_at_a_time(connect: Connect) -> None:
+    server, greedy, modest = await connect(), await connect(), await connect()
+    gate = asyncio.Event()
+
+    async def answer(call: IncomingCall) -> Reply:
+        if call.member == "Wait":
+            await gate.wait()
+        return Reply()
+
+    server.answer(answer)
+    most = bus_module.PENDING_MOST
+    calls = [asyncio.ensure_future(greedy.call(server.unique_name, PATH, INTERFACE, "Wait")) for _ in range(most)]
+    assert await modest.call(server.unique_name, PATH, INTERFACE, "Work") == []
+    while server._pending[greedy.unique_name] < most:
+        await modest.call(server.unique_name, PATH, INTERFACE, "Work")
+    with pytest.raises(RemoteError) as refused:
+        await greedy.call(server.unique_name, PATH, INTERFACE, "Wait")
+    assert refused.value.name == "org.freedesktop.DBus.Error.LimitsExceeded"
+    gate.set()
+    assert await asyncio.gather(*calls) == [[]] * most
+    assert await greedy.call(server.unique_name, PATH, INTERFACE, "Wait") == []
+    assert not server._pending
+
+
+async def test_an_error_is_of_a_bounded_length(connect: Connect) -> None:
+    server, client = await connect(), await connect()
+
+    async def answer(call: IncomingCall) -> Reply:
+        raise CallFailed("com.example.Error", f"unknown: {call.body[0]}")
+
+    server.answer(answer)
+    with pytest.raises(RemoteError) as refused:
+        await client.call(server.unique_name, PATH, INTERFACE, "Work", "s", ["x" * 10_000])
+    assert len(refused.value.text) == bus_module.TEXT_MOST

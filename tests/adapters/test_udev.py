@@ -11,33 +11,29 @@ from dubseedd.adapters.udev import UdevDevices
 from dubseedd.core.device import BlockDevice, BlockEvent
 from tests.adapters.conftest import LABEL, Plug
 from tests.machine import Machine
+from tests.support.news import News
 from tools.machine import run
 
-LIMIT_SECONDS = 20.0
 TINY_BUFFER_BYTES = 4096
 
 
 class Watching:
-    """What a watcher has been told."""
+    """What a watcher has been told, until it is undone."""
 
-    def __init__(self) -> None:
+    def __init__(self, devices: UdevDevices) -> None:
         self.events: list[BlockEvent] = []
         self.losses = 0
-        self._news = asyncio.Event()
+        self._news = News()
+        self.until = self._news.until
+        self.undo = devices.watch(self._on_event, self._on_lost)
 
-    def on_event(self, event: BlockEvent) -> None:
+    def _on_event(self, event: BlockEvent) -> None:
         self.events.append(event)
         self._news.set()
 
-    def on_lost(self) -> None:
+    def _on_lost(self) -> None:
         self.losses += 1
         self._news.set()
-
-    async def until(self, reached: Callable[[], bool]) -> None:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while not reached():
-                self._news.clear()
-                await self._news.wait()
 
     async def device(self, wanted: Callable[[BlockDevice], bool]) -> BlockDevice:
         """The first device reported from now on, or before, that fits."""
@@ -59,8 +55,7 @@ def found(devices: UdevDevices, node: str) -> BlockDevice:
 async def test_a_stick_that_is_plugged_in_is_reported_with_all_that_udev_knows(
     devices: UdevDevices, plug: Plug
 ) -> None:
-    watching = Watching()
-    devices.watch(watching.on_event, watching.on_lost)
+    watching = Watching(devices)
     stick = plug()
     device = await watching.device(lambda device: device.node == stick.node and device.is_seed(LABEL))
     uuid = run("blkid", "-p", "-o", "value", "-s", "UUID", stick.node).strip()
@@ -80,8 +75,7 @@ async def test_a_stick_that_was_there_before_is_listed(devices: UdevDevices, plu
 
 async def test_a_new_label_is_reported(devices: UdevDevices, plug: Plug) -> None:
     stick = plug()
-    watching = Watching()
-    devices.watch(watching.on_event, watching.on_lost)
+    watching = Watching(devices)
     run("e2label", stick.node, "OTHER")
     run("udevadm", "trigger", "--settle", stick.node)
     device = await watching.device(lambda device: device.node == stick.node and device.label == "OTHER")
@@ -91,8 +85,7 @@ async def test_a_new_label_is_reported(devices: UdevDevices, plug: Plug) -> None
 async def test_a_detached_stick_is_reported_as_no_seed_and_is_present_no_more(devices: UdevDevices, plug: Plug) -> None:
     stick = plug()
     before = found(devices, stick.node)
-    watching = Watching()
-    devices.watch(watching.on_event, watching.on_lost)
+    watching = Watching(devices)
     stick.pull()
     await watching.device(lambda device: device.node == stick.node and not device.is_seed(LABEL))
     assert not devices.present(before)
@@ -101,8 +94,7 @@ async def test_a_detached_stick_is_reported_as_no_seed_and_is_present_no_more(de
 async def test_the_same_image_plugged_in_again_is_another_plug(devices: UdevDevices, plug: Plug) -> None:
     stick = plug()
     before = found(devices, stick.node)
-    watching = Watching()
-    devices.watch(watching.on_event, watching.on_lost)
+    watching = Watching(devices)
     stick.pull()
     await watching.device(lambda device: device.node == stick.node and not device.is_seed(LABEL))
     after = found(devices, plug().node)
@@ -113,11 +105,9 @@ async def test_the_same_image_plugged_in_again_is_another_plug(devices: UdevDevi
 
 
 async def test_a_watcher_that_was_undone_hears_nothing(devices: UdevDevices, plug: Plug) -> None:
-    undone, watching = Watching(), Watching()
-    undo = devices.watch(undone.on_event, undone.on_lost)
-    devices.watch(watching.on_event, watching.on_lost)
-    undo()
-    undo()
+    undone, watching = Watching(devices), Watching(devices)
+    undone.undo()
+    undone.undo()
     stick = plug()
     await watching.device(lambda device: device.node == stick.node)
     assert undone.events == []
@@ -126,8 +116,7 @@ async def test_a_watcher_that_was_undone_hears_nothing(devices: UdevDevices, plu
 async def test_lost_events_are_told_and_the_next_ones_arrive(plug: Plug) -> None:
     """The loop is held up while more events come than the tiny buffer takes."""
     devices = UdevDevices(receive_buffer_bytes=TINY_BUFFER_BYTES)
-    watching = Watching()
-    devices.watch(watching.on_event, watching.on_lost)
+    watching = Watching(devices)
     try:
         for _ in range(20):
             run("udevadm", "trigger", "--settle", "--subsystem-match=block", "--sysname-match=loop*")
@@ -143,8 +132,7 @@ async def test_lost_events_are_told_and_the_next_ones_arrive(plug: Plug) -> None
 async def test_after_lost_events_the_loop_sleeps(devices: UdevDevices, machine: Machine) -> None:
     """A spinning reader would use the whole time; what is waited for is a process that takes half a second."""
     lossy = UdevDevices(receive_buffer_bytes=TINY_BUFFER_BYTES)
-    watching = Watching()
-    lossy.watch(watching.on_event, watching.on_lost)
+    watching = Watching(lossy)
     try:
         for _ in range(20):
             run("udevadm", "trigger", "--settle", "--subsystem-match=block", "--sysname-match=loop*")

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
 from tests.adapters.conftest import Plug, Stick
 from tests.machine import Machine
+from tests.support.news import News
 from tools.machine import run
 
-LIMIT_SECONDS = 20.0
 SAFE = ("ro", "nosuid", "nodev", "noexec", "nosymfollow", "noload")
 
 
@@ -43,18 +43,13 @@ class Mounts:
 
     def __init__(self, disks: UDisks) -> None:
         self.last: dict[Number, tuple[str, ...]] = {}
-        self._news = asyncio.Event()
+        self._news = News()
+        self.until = self._news.until
         disks.watch(self._on_change)
 
     def _on_change(self, number: Number, points: tuple[str, ...]) -> None:
         self.last[number] = points
         self._news.set()
-
-    async def until(self, reached: Callable[[], bool]) -> None:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while not reached():
-                self._news.clear()
-                await self._news.wait()
 
 
 def device_of(stick: Stick) -> BlockDevice:

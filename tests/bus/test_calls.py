@@ -1,18 +1,19 @@
 """Calls from the bus, as the conductor gets them."""
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
-from dubseedd.adapters.bus import CallFailed
+from dubseedd.adapters.bus import CallFailed, IncomingCall
 from dubseedd.bus import faces
 from dubseedd.bus.calls import Calls
 from dubseedd.core.config import Automatic, Config, SeedConfig, StoreConfig, SyncConfig
-from dubseedd.names import SEED_INTERFACE, Action, ErrorName
+from dubseedd.core.lifecycle import JobState
+from dubseedd.engine.syncing import Wish
+from dubseedd.names import JOB_INTERFACE, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE, Action, ErrorName
 from tests.support.bundles import model_files
-from tests.support.world import LABEL, World, conducted, made
+from tests.support.world import LABEL, World, conducted
 
 FILES = model_files()
 CALLER = ":1.1"
@@ -23,17 +24,18 @@ class Anybody:
 
     meanwhile: Callable[[], None] = staticmethod(lambda: None)
 
-    async def check(self, sender: str, action: Action) -> bool:
+    def __init__(self) -> None:
+        self.asked: list[tuple[Action, bool]] = []
+
+    async def authorise(
+        self, sender: str, action: Action, *, interactive: bool = False, details: Mapping[str, str] | None = None
+    ) -> None:
+        self.asked.append((action, interactive))
         self.meanwhile()
-        return True
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    with made(tmp_path) as world:
-        yield world
+def called(path: str, interface: str, member: str, *body: Any, interactive: bool = False) -> IncomingCall:
+    return IncomingCall(CALLER, path, interface, member, "", list(body), interactive)
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ async def test_a_seed_that_leaves_while_the_caller_is_authorised_is_not_found(
         (seed,) = conductor.seeds.all.values()
         authority.meanwhile = lambda: world.pull(stick)
         with pytest.raises(CallFailed) as refused:
-            await calls(faces.seed_path(seed), SEED_INTERFACE, member, CALLER, [{}])
+            await calls(called(faces.seed_path(seed), SEED_INTERFACE, member, {}))
         assert refused.value.name == ErrorName.NOT_FOUND.full
 
 
@@ -64,5 +66,31 @@ async def test_the_sync_of_one_seed_is_none_of_its_clone(world: World, config: C
         for _ in range(2):
             world.plug(world.stick({"tiny": FILES}, uuid="same"))
         for seed in conductor.seeds.all.values():
-            (jobs,) = await calls(faces.seed_path(seed), SEED_INTERFACE, "Sync", CALLER, [{}])
+            (jobs,) = await calls(called(faces.seed_path(seed), SEED_INTERFACE, "Sync", {}))
             assert [job.seed for job in conductor.jobs.all.values() if faces.job_path(job) in jobs] == [seed]
+
+
+async def test_a_job_that_ends_while_the_caller_is_authorised_cannot_be_cancelled_any_more(
+    world: World, config: Config
+) -> None:
+    async with conducted(world, config) as conductor:
+        authority = Anybody()
+        calls = Calls(conductor, authority)
+        stick = world.plug(world.stick({"tiny": FILES}))
+        world.hold("mount", of=stick)
+        (seed,) = conductor.seeds.all.values()
+        job = conductor.jobs.sync(seed, Wish("tiny"))
+        authority.meanwhile = lambda: conductor.jobs._end(job, JobState.CANCELLED)
+        with pytest.raises(CallFailed) as refused:
+            await calls(called(faces.job_path(job), JOB_INTERFACE, "Cancel"))
+        assert refused.value.name == ErrorName.NOT_FOUND.full
+
+
+async def test_replace_foreign_takes_a_second_permission(world: World, config: Config) -> None:
+    async with conducted(world, config) as conductor:
+        authority = Anybody()
+        world.plug(world.stick({"tiny": FILES}))
+        options = {"replace-foreign": True}
+        call = called(ROOT_PATH, MANAGER_INTERFACE, "Sync", "", "", options, interactive=True)
+        await Calls(conductor, authority)(call)
+        assert authority.asked == [(Action.SYNC, True), (Action.REPLACE_FOREIGN, True)]

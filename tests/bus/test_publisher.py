@@ -1,11 +1,6 @@
 """The state of the conductor as it is shown on the bus."""
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from dubseedd.bus import faces
 from dubseedd.bus.publisher import Publisher
@@ -15,7 +10,7 @@ from dubseedd.engine.syncing import Wish
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
 from tests.support.bundles import model_files
-from tests.support.world import World, conducted, made
+from tests.support.world import World, conducted
 
 FILES = model_files()
 
@@ -34,14 +29,6 @@ class Shown:
 
 async def nobody(*_: object) -> list[Any]:
     raise AssertionError
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    with made(tmp_path) as world:
-        yield world
 
 
 async def test_what_comes_late_of_a_pulled_seed_is_not_shown_as_the_next_plug(world: World) -> None:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from dbus_next import Message, MessageType
 
-from dubseedd.adapters.bus import DBUS, CallFailed, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import DBUS, CallFailed, Connection, IncomingCall, Match, RemoteError, Signal, Variant
 from dubseedd.bus.interface import load, source
 from dubseedd.bus.tree import INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES, ObjectTree, Properties
 from dubseedd.names import (
@@ -55,12 +55,12 @@ class Handler:
     """Answers every method of ours: with what was prepared for it, or nothing."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, str, str, str, list[Any]]] = []
+        self.calls: list[IncomingCall] = []
         self.answers: dict[str, list[Any] | Exception] = {}
 
-    async def __call__(self, path: str, interface: str, member: str, sender: str, args: list[Any]) -> list[Any]:
-        self.calls.append((path, interface, member, sender, args))
-        answer = self.answers.get(member, [])
+    async def __call__(self, call: IncomingCall) -> list[Any]:
+        self.calls.append(call)
+        answer = self.answers.get(call.member, [])
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -173,10 +173,11 @@ async def test_busctl_calls_a_method(client: Client, handler: Handler) -> None:
     arguments = ("ssa{sv}", "", "qwen", "1", "dry-run", "b", "true")
     said = await client.busctl("--json=short", "call", client.server, ROOT_PATH, MANAGER_INTERFACE, "Sync", *arguments)
     assert json.loads(said) == {"type": "ao", "data": [[JOB]]}
-    ((*called, sender, args),) = handler.calls
-    assert (called, args) == ([ROOT_PATH, MANAGER_INTERFACE, "Sync"], ["", "qwen", {"dry-run": True}])
-    assert sender.startswith(":")
-    assert sender != client.server
+    (call,) = handler.calls
+    assert (call.path, call.interface, call.member) == (ROOT_PATH, MANAGER_INTERFACE, "Sync")
+    assert call.body == ["", "qwen", {"dry-run": True}]
+    assert call.sender.startswith(":")
+    assert call.sender != client.server
 
 
 @pytest.mark.parametrize(
@@ -332,7 +333,7 @@ async def test_a_call_without_interface_finds_its_method(
     assert reply.message_type is MessageType.METHOD_RETURN
     body = [value.value if isinstance(value, Variant) else value for value in reply.body]
     assert body == answered
-    assert [called[1] for called in handler.calls] == ([PLACES[path]] if member in {"Cancel", "Sync"} else [])
+    assert [call.interface for call in handler.calls] == ([PLACES[path]] if member in {"Cancel", "Sync"} else [])
 
 
 async def test_a_call_without_interface_of_no_method_is_refused(client: Client) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.bus import Connection, IncomingCall
 from dubseedd.bus.tree import ObjectTree
 from dubseedd.names import (
     BUNDLE_INTERFACE,
@@ -106,16 +106,18 @@ class ToyDaemon:
     connection: Connection
     on: dict[str, Callable[[str, list[Any]], list[Any]]] = field(default_factory=dict)
     before_reply: Callable[[str], Awaitable[None]] | None = None
+    calls: list[IncomingCall] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tree = ObjectTree(self._answer)
         self.tree.attach(self.connection)
         self.tree.export(ROOT_PATH, {MANAGER_INTERFACE: MANAGER})
 
-    async def _answer(self, path: str, interface: str, member: str, sender: str, args: list[Any]) -> list[Any]:
-        values = self.on[member](path, args)
+    async def _answer(self, call: IncomingCall) -> list[Any]:
+        self.calls.append(call)
+        values = self.on[call.member](call.path, call.body)
         if self.before_reply is not None:
-            await self.before_reply(sender)
+            await self.before_reply(call.sender)
         return values
 
     def show_seed(self, **told: Any) -> str:

@@ -69,6 +69,21 @@ def test_one_refused_bundle_stops_no_other_and_is_the_exit_status(seed: Path, st
     assert not (store / "bad").exists()
 
 
+def test_weights_that_were_cut_short_are_refused_once_they_are_copied(seed: Path, store: Path, ctl: Run) -> None:
+    path = "model-00002-of-00002.safetensors"
+    write_bundle(seed / "models/bad", {**FILES, path: FILES[path][:-5]})
+    write_bundle(seed / "models/good", FILES)
+    done = ctl("sync", "--from", str(seed))
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"dubseedctl: bad is failed: {path} has 99,995 bytes of tensors, and its header tells of 100,000; "
+        "copy the model from its source anew\n"
+    )
+    assert contents(store / "good") == published(FILES)
+    assert not (store / "bad").exists()
+    assert events(store).count("job-failed") == 1
+
+
 def test_json_tells_of_every_bundle(seed: Path, store: Path, ctl: Run) -> None:
     write_bundle(seed / "models/bad", {**FILES, "x.pkl": b"1"})
     write_bundle(seed / "models/good", FILES)

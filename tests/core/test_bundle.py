@@ -3,7 +3,6 @@
 import pytest
 
 from dubseedd.core.bundle import (
-    MAX_CONTENT_BYTES,
     Accepted,
     Format,
     Found,
@@ -12,10 +11,7 @@ from dubseedd.core.bundle import (
     accept,
     check_bound_name,
     check_cache_tree,
-    check_config,
-    check_index,
     check_name,
-    content_checks,
     format_of,
     is_litter,
     shown,
@@ -228,62 +224,6 @@ def test_the_first_error_that_applies_is_the_one_that_is_named() -> None:
     assert refused([*MODEL, "a.pkl"], there).error is ErrorName.UNLISTED_FILE
 
 
-HUGE = b"{" + b" " * MAX_CONTENT_BYTES + b"}"
-
-
-@pytest.mark.parametrize(
-    ("raw", "reason"),
-    [
-        (b"", "is no JSON"),
-        (b"{", "is no JSON"),
-        (b"\xff", "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
-        (b'{"a": ' * 100_000, "is no JSON"),
-        (b'{"a": ' + b"9" * 10_000 + b"}", "is no JSON"),
-        (b"[]", "is no JSON object"),
-        (b"1", "is no JSON object"),
-        (HUGE, "is larger than 16 MiB"),
-    ],
-    ids=lambda value: value[:9] if isinstance(value, bytes) else value,
-)
-def test_a_config_that_is_no_json_object_is_incomplete(raw: bytes, reason: str) -> None:
-    with pytest.raises(SeedRefused) as refusal:
-        check_config(raw)
-    assert refusal.value.error is ErrorName.MODEL_INCOMPLETE
-    assert refusal.value.sentence.startswith(f"config.json {reason}")
-    assert refusal.value.sentence.endswith("copy the model from its source anew")
-
-
-def test_an_auto_map_is_noted() -> None:
-    assert "auto_map" in check_config(b'{"auto_map": {}}')[0]
-    assert check_config(b"{}") == ()
-
-
-def test_every_shard_of_an_index_has_to_be_in_the_manifest() -> None:
-    both = manifest("config.json", "sub/a.safetensors")
-    check_index("sub/model.safetensors.index.json", b'{"weight_map": {"t": "a.safetensors"}}', both)
-    with pytest.raises(SeedRefused, match=r"names b\.safetensors"):
-        check_index("sub/model.safetensors.index.json", b'{"weight_map": {"t": "b.safetensors"}}', both)
-
-
-@pytest.mark.parametrize("raw", [b"{}", b'{"weight_map": []}', b'{"weight_map": {"a": 1}}', b"[]"])
-def test_an_index_without_a_weight_map_is_incomplete(raw: bytes) -> None:
-    with pytest.raises(SeedRefused) as refusal:
-        check_index("model.safetensors.index.json", raw, manifest("config.json"))
-    assert refusal.value.error is ErrorName.MODEL_INCOMPLETE
-
-
-def test_config_and_indexes_are_looked_into() -> None:
-    paths = [
-        "config.json",
-        "sub/config.json",
-        "a.safetensors.index.json",
-        "sub/b.safetensors.index.json",
-        "a.safetensors",
-    ]
-    assert content_checks(paths) == {"config.json", "a.safetensors.index.json", "sub/b.safetensors.index.json"}
-
-
 @pytest.mark.parametrize(
     ("paths", "expected"),
     [
@@ -301,10 +241,3 @@ def test_names_are_shown_fit_for_a_terminal() -> None:
     assert shown("plain é.txt") == "plain é.txt"
     assert shown("a\x1b[2Jb\n\udcff\u202e").isprintable()
     assert len(shown("x" * 5000)) < 300
-
-
-def test_a_shard_with_a_name_of_megabytes_makes_no_sentence_of_megabytes() -> None:
-    raw = b'{"weight_map": {"t": "' + b"x" * (1 << 20) + b'"}}'
-    with pytest.raises(SeedRefused, match="not in SHA256SUMS") as refusal:
-        check_index("model.safetensors.index.json", raw, manifest("config.json"))
-    assert len(refusal.value.sentence) < 1000

@@ -1,5 +1,6 @@
 """A receipt is read as it was written, or not at all."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -22,9 +23,29 @@ RECEIPT = Receipt(
 )
 
 
-def test_a_receipt_is_read_as_it_was_written() -> None:
-    whole = RECEIPT.succeeding(replace(RECEIPT, name="tiny", installed_at=0))
-    assert Receipt.from_json(b"".join(whole.to_json())) == whole
+def lines(receipt: Receipt) -> list[bytes]:
+    return b"".join(receipt.to_json()).splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("files", [(), RECEIPT.files[:1], RECEIPT.files])
+def test_a_receipt_is_read_as_it_was_written(files: tuple[FileRecord, ...]) -> None:
+    whole = replace(RECEIPT, files=files).succeeding(replace(RECEIPT, name="tiny", installed_at=0))
+    assert Receipt.from_lines(lines(whole)) == whole
+
+
+def test_a_receipt_is_one_json_object_with_a_line_for_each_file() -> None:
+    whole = RECEIPT.succeeding(RECEIPT)
+    document = json.loads(b"".join(whole.to_json()))
+    assert [file["path"] for file in document["files"]] == ["a/größe.json", "b"]
+    assert document["previous"]["name"] == "tiny"
+    assert len(lines(whole)) == 1 + 2 + 1 + 2 + 1
+
+
+@pytest.mark.parametrize("kept", range(1, 7))
+def test_a_receipt_that_was_cut_off_is_none(kept: int) -> None:
+    whole = RECEIPT.succeeding(RECEIPT)
+    with pytest.raises(StoreTrouble):
+        Receipt.from_lines(lines(whole)[:kept])
 
 
 def test_only_the_version_before_is_remembered() -> None:
@@ -50,5 +71,5 @@ def test_a_file_is_untouched_as_long_as_size_time_and_inode_are(change: dict[str
 )
 def test_what_is_no_receipt_is_a_trouble_of_the_store(raw: bytes) -> None:
     with pytest.raises(StoreTrouble) as trouble:
-        Receipt.from_json(raw)
+        Receipt.from_lines(raw.splitlines(keepends=True))
     assert trouble.value.error is ErrorName.STORE_FAILED

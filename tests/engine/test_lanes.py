@@ -12,15 +12,18 @@ from dubseedd.errors import Cancelled, SeedRefused
 from dubseedd.names import ErrorName
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_every_item_is_handled_once(lanes: int) -> None:
+@pytest.mark.parametrize("most", [1, 3])
+def test_every_item_is_handled_once(most: int) -> None:
     done: list[int] = []
 
     @contextmanager
     def lane(_: StopFlag) -> Iterator[Callable[[int], None]]:
         yield done.append
 
-    Lanes(range(100), lane, StopFlag()).run(lanes)
+    lanes = Lanes(range(100), lane, StopFlag())
+    for _ in range(most):
+        lanes.grow(most)
+    lanes.run()
     assert sorted(done) == list(range(100))
 
 
@@ -60,8 +63,10 @@ def test_a_failure_stops_the_other_lanes_and_is_what_is_raised() -> None:
 
         yield handle
 
+    lanes = Lanes(range(10), lane, StopFlag())
+    lanes.grow(2)
     with pytest.raises(SeedRefused, match="broken"):
-        Lanes(range(10), lane, StopFlag()).run(2)
+        lanes.run()
     assert stopped == [1]
 
 

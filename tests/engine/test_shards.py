@@ -1,7 +1,6 @@
 """Large files: gone on with after an interruption, read back behind the copy, shared with what the store has."""
 
 import os
-import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,15 +22,16 @@ from dubseedd.errors import Cancelled, Failure, SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing
 from tests.machine import Machine
-from tests.support.bundles import contents, model_files, published, write_bundle
-from tests.support.sticks import empty_image, mounted
+from tests.support.bundles import contents, model_files, published, safetensors_of, write_bundle
+from tests.support.sticks import mounted
+from tools.image import empty_image
 
 InStore = Callable[[str], Path]
 
 MIB = 1 << 20
 SIZE = 2 * MARK_BYTES + 50 * MIB
 WEIGHTS = "weights.safetensors"
-FILES = {"config.json": b"{}", WEIGHTS: random.Random(1).randbytes(SIZE)}
+FILES = {"config.json": b"{}", WEIGHTS: safetensors_of(SIZE)}
 
 
 @dataclass(slots=True)
@@ -163,7 +163,7 @@ def test_several_files_at_once_where_hashing_holds_them_up(
 @pytest.fixture(params=["ext4", "xfs", "btrfs"])
 def elsewhere(request: pytest.FixtureRequest, machine: Machine, tmp_path: Path) -> Iterator[Path]:
     """A file system of its own."""
-    image = empty_image(tmp_path / "disk.img", filesystem=request.param, label="OTHER", size="1G")
+    image = empty_image(tmp_path / "disk.img", 1 << 30, request.param)
     with mounted(image) as folder:
         yield folder
 

@@ -1,17 +1,19 @@
 """What is installed is read back: whole, touched, damaged, gone."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine.meter import Meter
+from dubseedd.engine.pump import Pump
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import Readiness
-from dubseedd.engine.verifying import verify
-from dubseedd.errors import Cancelled
+from dubseedd.engine.verifying import Verification, verify
+from dubseedd.errors import CallRefused, Cancelled
 from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing
 from tests.support.bundles import contents, model_files, published, write_bundle
@@ -94,3 +96,42 @@ def test_a_verification_that_is_cancelled_says_nothing_of_damage(bundle: Path, s
     receipt = store.receipt("tiny")
     assert receipt is not None
     assert receipt.damage == ("", "")
+
+
+def test_a_verification_goes_on_with_the_file_that_it_was_stopped_in(bundle: Path, store: Store) -> None:
+    receipt, stop, meter = store.receipt("tiny"), StopFlag(), Meter()
+    assert receipt is not None
+    verification, read = Verification(store, receipt, meter), []
+
+    def count(length: int) -> None:
+        read.append((meter.current_file, length))
+        if len(read) == 3:
+            stop.set(Cancelled())
+
+    with Pump(stop) as pump, pytest.raises(Cancelled):
+        verification.run(pump, now=98, read=count)
+    with Pump(StopFlag()) as pump:
+        fresh = verification.run(pump, now=99, read=count)
+    assert [path for path, _ in read] == [*sorted(FILES, key=read_order(receipt)), "SHA256SUMS"]
+    assert (fresh.verified_at, meter.bytes_done, meter.files_done) == (99, meter.bytes_total, meter.files_total)
+
+
+def read_order(receipt: Receipt) -> Callable[[str], int]:
+    return [file.path for file in receipt.files].index
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_bundle_that_is_replaced_while_it_is_read_back_is_neither_whole_nor_damaged(
+    bundle: Path, store: Store, models: Path, sync: Syncing, wrong: bool
+) -> None:
+    receipt = store.receipt("tiny")
+    assert receipt is not None
+    verification = Verification(store, receipt, Meter())
+    write_bundle(models / "tiny", model_files(seed=b"another") if wrong else FILES | {"more.txt": b"more"})
+    sync("tiny")
+    after = store.receipt("tiny")
+    with Pump(StopFlag()) as pump, pytest.raises(CallRefused) as refused:
+        verification.run(pump, now=99)
+    assert refused.value.error is ErrorName.BUSY
+    assert "verify it again" in refused.value.sentence
+    assert store.receipt("tiny") == after

@@ -9,7 +9,11 @@ import pytest
 
 from tests.machine import Machine
 from tests.support.daemon import Client, Daemon
-from tests.support.sticks import Stick, free_node, make_image, slowed
+from tests.support.sticks import Stick, free_node, make_image
+from tools.bench.throttle import throttled
+
+SLOW_BYTES_PER_SECOND = 8 << 20
+"""So that a test has time to act in the middle of a copy."""
 
 
 @pytest.fixture
@@ -59,7 +63,8 @@ def plug(undo: ExitStack) -> PlugIn:
         stick = Stick(image, free_node())
         undo.callback(stick.remove)
         if slow_for is not None:
-            undo.enter_context(slowed(slow_for.pid, stick.node))
+            group = undo.enter_context(throttled(stick.node, SLOW_BYTES_PER_SECOND))
+            group.write_text(str(slow_for.pid))
         stick.attach()
         return stick
 

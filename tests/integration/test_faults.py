@@ -22,7 +22,8 @@ from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.machine import Machine
 from tests.support.bundles import contents, model_files, published
 from tests.support.daemon import Client
-from tests.support.sticks import empty_image, mounted
+from tests.support.sticks import mounted
+from tools.image import empty_image
 from tools.machine import run, succeeds
 
 pytestmark = pytest.mark.integration
@@ -68,7 +69,7 @@ async def test_sigkill_mid_copy_leaves_a_mount_that_the_next_start_takes_over(
 async def test_a_thread_that_is_stuck_in_the_store_is_left_behind_and_the_bus_goes_on(
     make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client, tmp_path: Path
 ) -> None:
-    disk = empty_image(tmp_path / "disk.img", label="STORE", size="256M")
+    disk = empty_image(tmp_path / "disk.img", 256 << 20)
     with mounted(disk) as folder:
         process = daemon(store=folder / "store")
         plug(make_stick({"tiny": SLOW}), slow_for=process)

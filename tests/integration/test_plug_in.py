@@ -12,7 +12,9 @@ from dubseedd.names import JOB_INTERFACE, MANAGER_INTERFACE, ROOT_PATH, ErrorNam
 from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.support.bundles import contents, model_files, published, write_bundle, write_files
 from tests.support.daemon import Client
-from tests.support.sticks import bytes_read, drop_caches, empty_image, mounted
+from tests.support.sticks import mounted
+from tools.bench.disk import Traffic, drop_caches
+from tools.image import empty_image
 from tools.machine import run, succeeds
 
 pytestmark = pytest.mark.integration
@@ -80,13 +82,13 @@ async def test_the_same_stick_again_is_current_and_its_weights_are_not_read(
     await client.until_safe()
     stick.pull()
     await client.until_no_seed()
-    drop_caches()
+    drop_caches(image.parent)
     again = plug(image)
-    before = bytes_read(again.node)
+    before = Traffic.of(again.node)
     await client.until_seed("done")
     await client.until_safe()
     assert await client.told("bundle-current") == ["tiny is current, nothing to do"]
-    assert bytes_read(again.node) - before < 10 << 20
+    assert Traffic.of(again.node).since(before).read_bytes < 10 << 20
 
 
 async def test_mounting_causes_no_endless_loop(
@@ -201,7 +203,7 @@ async def test_a_corrupted_file_fails_its_job_by_name_and_publishes_nothing(
 async def test_a_full_store_is_refused_before_anything_is_copied(
     make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client, tmp_path: Path
 ) -> None:
-    disk = empty_image(tmp_path / "disk.img", label="STORE", size="16M")
+    disk = empty_image(tmp_path / "disk.img", 16 << 20)
     with mounted(disk) as folder:
         process = daemon(store=folder / "store")
         plug(make_stick({"tiny": SLOW}))
@@ -343,3 +345,31 @@ async def test_a_job_that_is_cancelled_keeps_what_is_whole(
     staged = process.store / ".dubseed/staging"
     (digest,) = os.listdir(staged)
     assert (staged / digest / "tree/config.json").read_bytes() == SLOW["config.json"]
+
+
+async def test_what_rots_on_the_disk_is_found_by_the_scrub_and_mended_by_the_seed(
+    make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client
+) -> None:
+    """One bit of an installed file flips; size and mtime stay as they were. A seed mends it."""
+    process = daemon('scrub.interval = "1s"')
+    image = make_stick({"tiny": FILES})
+    stick = plug(image)
+    await client.until_bundle("tiny")
+    await client.until_safe()
+    stick.remove()
+    await client.until_no_seed()
+    shard = process.store / "tiny" / max(FILES, key=lambda name: len(FILES[name]))
+    before = shard.stat()
+    with shard.open("r+b") as file:
+        file.seek(1_000_000)
+        (byte,) = file.read(1)
+        file.seek(1_000_000)
+        file.write(bytes([byte ^ 1]))
+    os.utime(shard, ns=(before.st_atime_ns, before.st_mtime_ns))
+    bundle = await client.until_bundle("tiny", "damaged")
+    assert f"{shard.name} of tiny is damaged" in bundle["Error"][1]
+    assert await client.told("bundle-damaged") == [bundle["Error"][1]]
+    plug(image)
+    await client.until_bundle("tiny")
+    job = await client.until_job("tiny", "done")
+    assert (job["BytesDone"], contents(process.store / "tiny")) == (before.st_size, published(FILES))

@@ -1,60 +1,29 @@
 """The conductor between its neighbours: what happens when they act while it waits."""
 
 import asyncio
-import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from dubseedd.core.config import AfterSync, Automatic, Config, SeedConfig, StoreConfig, SyncConfig
+from dubseedd.core.config import AfterSync, Automatic, SeedConfig
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.core.plan import Verdict
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.store import Store
+from dubseedd.engine.syncing import Wish
 from dubseedd.errors import NO_ERROR, CallRefused
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service import mounting
 from dubseedd.service.board import Listener, Thing
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
-from dubseedd.service.jobs import REMEMBER_MOST, Jobs
-from dubseedd.service.seed import Seed
+from dubseedd.service.jobs import REMEMBER_MOST, UNFINISHED_MOST, Jobs
 from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
-from tests.support.world import LABEL, World, conducted, made
+from tests.support.world import World, conducted, config_of, is_served, served
 
 FILES = model_files()
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    with made(tmp_path) as world:
-        yield world
-
-
-def config_of(world: World, **sync: object) -> Config:
-    return Config(
-        seed=SeedConfig(label=LABEL),
-        store=StoreConfig(str(world.folder / "store"), 0),
-        sync=replace(SyncConfig(), **sync),
-    )
-
-
-def is_served(seed: Seed) -> bool:
-    """Has it been looked at, is all done, and has everybody let go of it?"""
-    return seed.state in (SeedState.DONE, SeedState.FAILED) and not seed.readers and not seed.mounting.locked()
-
-
-async def served(world: World, conductor: Conductor) -> Seed:
-    """The one stick, once it is served."""
-    await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
-    (seed,) = conductor.seeds.all.values()
-    return seed
 
 
 async def test_a_stick_is_served(world: World) -> None:
@@ -64,6 +33,15 @@ async def test_a_stick_is_served(world: World) -> None:
         assert contents(world.folder / "store/tiny") == published(FILES)
         await world.until(lambda: world.told(EventName.SAFE_TO_REMOVE))
         assert world.asked == ["find", "mount", "unmount"]
+
+
+async def test_code_that_a_model_brings_or_asks_for_is_told(world: World) -> None:
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": {**FILES, "modeling.py": b"", "config.json": b'{"auto_map": {}}'}}))
+        await served(world, conductor)
+        found = world.told(EventName.BUNDLE_FOUND)
+        assert any(line.endswith("is new; modeling.py is code") for line in found)
+        assert "tiny: config.json has an auto_map, which asks loaders to run code of the bundle" in found
 
 
 async def test_a_scan_in_the_middle_of_a_look_leaves_it_alone(world: World) -> None:
@@ -414,3 +392,18 @@ async def test_an_eject_in_the_middle_of_a_look_is_told_to_wait(world: World) ->
             await conductor.eject(first)
         assert refused.value.error is ErrorName.BUSY
         held.set()
+
+
+async def test_only_so_many_jobs_can_be_asked_for(world: World) -> None:
+    """Each wish for another manifest is a job of its own, and nobody has to wait for one before asking for the next."""
+    world.hold("mount")
+    async with conducted(world, config_of(world, automatic=Automatic.OFF)) as conductor:
+        device = world.plug(world.stick({"tiny": FILES}))
+        seed = conductor.seeds.all[device.number]
+        wishes = [Wish("tiny", manifest_sha256=f"{number:064x}") for number in range(UNFINISHED_MOST)]
+        jobs = [conductor.jobs.sync(seed, wish, asked=True) for wish in wishes]
+        with pytest.raises(CallRefused) as refused:
+            conductor.jobs.sync(seed, Wish("tiny"), asked=True)
+        assert refused.value.error is ErrorName.BUSY
+        assert conductor.jobs.sync(seed, wishes[0], asked=True) is jobs[0]
+        assert conductor.jobs.sync(seed, Wish("tiny")) not in jobs

@@ -1,7 +1,5 @@
 """What the daemon says of its trust, and of who has signed what."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +12,9 @@ from dubseedd.names import ErrorName, EventName
 from dubseedd.service.conductor import Conductor
 from tests.support.bundles import model_files
 from tests.support.signing import make_key, sign
-from tests.support.world import LABEL, World, conducted, made
+from tests.support.world import LABEL, World, conducted
 
 FILES = model_files()
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    with made(tmp_path) as world:
-        yield world
 
 
 @pytest.fixture

@@ -1,40 +1,30 @@
-"""Sticks: file-system images, attached as loop devices, pulled, and slowed down where a test has to be quick."""
+"""Sticks: file-system images, attached as loop devices, and pulled."""
 
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.bundles import write_bundle
+from tools.image import attach, empty_image
 from tools.machine import run, succeeds
 
-MAKERS: Mapping[str, tuple[str, ...]] = {
-    "ext4": ("mkfs.ext4", "-q", "-F", "-L"),
-    "xfs": ("mkfs.xfs", "-q", "-f", "-L"),
-    "btrfs": ("mkfs.btrfs", "-q", "-f", "-L"),
-}
-SLOW_BYTES_PER_SECOND = 8 << 20
+SIZE_BYTES = 512 << 20
 LABEL = f"DS-{os.getpid()}"
 """Of this run of the tests alone: no daemon takes the stick of another, and none takes a real one."""
-BLKIO = Path("/sys/fs/cgroup/blkio")
 
 
-def make_image(path: Path, bundles: Mapping[str, Mapping[str, bytes]], **kind: str) -> Path:
-    """A stick with these bundles, each with its SHA256SUMS. `filesystem` and `label` may be given."""
-    image = empty_image(path, **kind)
+def make_image(
+    path: Path, bundles: Mapping[str, Mapping[str, bytes]], *, filesystem: str = "ext4", label: str = LABEL
+) -> Path:
+    """A stick with these bundles, each with its SHA256SUMS."""
+    image = empty_image(path, SIZE_BYTES, filesystem, "-L", label)
     with mounted(image) as folder:
         (folder / "models").mkdir()
         for name, files in bundles.items():
             write_bundle(folder / "models" / name, files)
     return image
-
-
-def empty_image(path: Path, *, filesystem: str = "ext4", label: str = LABEL, size: str = "512M") -> Path:
-    run("truncate", "--size", size, str(path))
-    run(*MAKERS[filesystem], label, str(path))
-    return path
 
 
 @contextmanager
@@ -68,7 +58,7 @@ class Stick:
 
     def attach(self) -> None:
         """Plug it in."""
-        run("losetup", self.node, str(self.image))
+        attach(self.image, node=self.node)
 
     def _forget_pull(self) -> None:
         if self.rule.exists():
@@ -100,43 +90,3 @@ def free_node() -> str:
         if not Stick(Path(), node).rule.exists() and not succeeds("losetup", node):
             return node
     raise AssertionError("no loop device is free: detach some (losetup --list)")
-
-
-@contextmanager
-def slowed(pid: int, node: str) -> Iterator[None]:
-    """Let a process read from a device at 8 MiB/s only, so that a test has time to act in the middle of a copy."""
-    number = os.stat(node).st_rdev
-    device = f"{os.major(number)}:{os.minor(number)}"
-    with ExitStack() as undo:
-        if BLKIO.is_dir():
-            group = BLKIO / f"dubseedd-test-{pid}"
-            limit, line, home = "blkio.throttle.read_bps_device", f"{device} {SLOW_BYTES_PER_SECOND}", BLKIO
-        else:
-            home = Path("/sys/fs/cgroup")
-            group = home / f"dubseedd-test-{pid}"
-            (home / "cgroup.subtree_control").write_text("+io")
-            limit, line = "io.max", f"{device} rbps={SLOW_BYTES_PER_SECOND}"
-        group.mkdir(exist_ok=True)
-        undo.callback(_remove_group, group, home)
-        (group / limit).write_text(line)
-        (group / "cgroup.procs").write_text(str(pid))
-        yield
-
-
-def _remove_group(group: Path, home: Path) -> None:
-    with suppress(OSError, ProcessLookupError):
-        for pid in (group / "cgroup.procs").read_text().split():
-            (home / "cgroup.procs").write_text(pid)
-    with suppress(OSError):
-        group.rmdir()
-
-
-def bytes_read(node: str) -> int:
-    """What has been read from a block device since it was attached."""
-    name = os.path.basename(node)
-    return int(Path(f"/sys/block/{name}/stat").read_text().split()[2]) * 512
-
-
-def drop_caches() -> None:
-    subprocess.run(["sync"], check=True)
-    Path("/proc/sys/vm/drop_caches").write_text("3")

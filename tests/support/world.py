@@ -7,25 +7,54 @@ import asyncio
 import itertools
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dubseedd.core.config import Config, SeedConfig, StoreConfig
+import pytest
+
+from dubseedd.core.config import Config, SeedConfig, StoreConfig, SyncConfig
 from dubseedd.core.device import BlockDevice, BlockEvent, Disk, Number
 from dubseedd.core.events import Event
+from dubseedd.core.lifecycle import SeedState
 from dubseedd.engine.store import Store
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Listener
 from dubseedd.service.conductor import Conductor
+from dubseedd.service.ports import Clock
+from dubseedd.service.seed import Seed
 from tests.support.bundles import write_bundle
+from tests.support.news import News
 from tools.machine import run
 
 LABEL = "WORLD"
-LIMIT_SECONDS = 10.0
 OPTIONS = "ro,nosuid,nodev,noexec"
+
+
+class Nightwatch:
+    """The port Sleep. `held` is why the machine is kept from sleeping, once for each who does."""
+
+    def __init__(self) -> None:
+        self.held: list[str] = []
+        self.ever_held: list[str] = []
+        self._watchers: list[Callable[[bool], None]] = []
+
+    def prepare(self, preparing: bool) -> None:
+        """The machine is about to sleep, or awake again."""
+        for watcher in self._watchers:
+            watcher(preparing)
+
+    def watch(self, on_prepare: Callable[[bool], None]) -> Callable[[], None]:
+        self._watchers.append(on_prepare)
+        return lambda: self._watchers.remove(on_prepare)
+
+    async def delay(self, why: str) -> Callable[[], None]:
+        self.held.append(why)
+        self.ever_held.append(why)
+        return lambda: self.held.remove(why)
 
 
 @dataclass
@@ -38,6 +67,7 @@ class World(Listener):
     plugged: dict[Number, BlockDevice] = field(default_factory=dict)
     points: dict[Number, tuple[str, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    night: Nightwatch = field(default_factory=Nightwatch)
     writing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -47,7 +77,8 @@ class World(Listener):
         self._refusals: dict[str, StoreTrouble] = {}
         self._on_event: Callable[[BlockEvent], None] = lambda _: None
         self._on_mounts: Callable[[Number, tuple[str, ...]], None] = lambda *_: None
-        self._news = asyncio.Event()
+        self._news = News()
+        self.until = self._news.until
 
     # What a test does
 
@@ -107,13 +138,6 @@ class World(Listener):
 
     def told(self, name: EventName) -> list[str]:
         return [event.message for event in self.events if event.name is name]
-
-    async def until(self, reached: Callable[[], object]) -> None:
-        """Look again after every change."""
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while not reached():
-                self._news.clear()
-                await self._news.wait()
 
     # Listener
 
@@ -198,22 +222,35 @@ class World(Listener):
         asyncio.get_running_loop().call_soon(self._on_mounts, device.number, points)
 
 
-@contextmanager
-def made(folder: Path) -> Iterator[World]:
-    """A world, for the length of a block."""
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A world of this test's own; what it has mounted is unmounted after it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
     with ExitStack() as undo:
-        yield World(folder, undo)
+        yield World(tmp_path, undo)
+
+
+def now() -> int:
+    return time.time_ns() // 1000
 
 
 @asynccontextmanager
 async def conducted(
-    world: World, config: Config | None = None, *, kind: type[Store] = Store
+    world: World, config: Config | None = None, *, kind: type[Store] = Store, clock: Clock = now
 ) -> AsyncIterator[Conductor]:
     """A conductor in a world, with a store of this kind, started, and stopped at the end."""
     config = config or Config(seed=SeedConfig(label=LABEL), store=StoreConfig(str(world.folder / "store"), 0))
     store = kind(config.store.path)
     conductor = Conductor(
-        config, store, devices=world, disks=world, recorder=world, runtime_folder=str(world.folder / "run")
+        config,
+        store,
+        devices=world,
+        disks=world,
+        sleep=world.night,
+        recorder=world,
+        runtime_folder=str(world.folder / "run"),
+        clock=clock,
     )
     conductor.board.listeners.append(world)
     try:
@@ -222,3 +259,24 @@ async def conducted(
     finally:
         await conductor.stop()
         store.close()
+
+
+def config_of(world: World, **sync: object) -> Config:
+    """A configuration for a world, with this in its [sync]."""
+    return Config(
+        seed=SeedConfig(label=LABEL),
+        store=StoreConfig(str(world.folder / "store"), 0),
+        sync=replace(SyncConfig(), **sync),
+    )
+
+
+def is_served(seed: Seed) -> bool:
+    """Has it been looked at, is all done, and has everybody let go of it?"""
+    return seed.state in (SeedState.DONE, SeedState.FAILED) and not seed.readers and not seed.mounting.locked()
+
+
+async def served(world: World, conductor: Conductor) -> Seed:
+    """The one stick, once it is served."""
+    await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
+    (seed,) = conductor.seeds.all.values()
+    return seed

@@ -8,13 +8,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.image import empty_image
 from tools.machine import run
 
-MAKERS = {
-    "ext4": ("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
-    "xfs": ("mkfs.xfs", "-q", "-f"),
-    "btrfs": ("mkfs.btrfs", "-q", "-f"),
-}
+OPTIONS = {"ext4": ("-E", "lazy_itable_init=0,lazy_journal_init=0")}
+"""All is written at once: the kernel adds nothing behind the back of a test."""
 SIZES = {"ext4": 96 << 20, "xfs": 320 << 20, "btrfs": 192 << 20}
 """In bytes: little more than each makes a file system of."""
 PATIENCE_SECONDS = 10.0
@@ -33,9 +31,7 @@ class Disk:
     @classmethod
     def made(cls, image: Path, filesystem: str, *, size: int = 0) -> "Disk":
         """An empty one."""
-        with image.open("wb") as file:
-            file.truncate(size or SIZES[filesystem])
-        run(*MAKERS[filesystem], str(image))
+        empty_image(image, size or SIZES[filesystem], filesystem, *OPTIONS.get(filesystem, ()))
         return cls.of(image, filesystem)
 
     @classmethod

@@ -88,6 +88,7 @@ def serve(requests_fd: int, answers_fd: int, folder: str) -> None:
     """The other end: one process after another, until nobody asks."""
     import dubseedd.cli.main  # noqa: F401, PLC0415 - once, for all that are forked
 
+    _shrink()
     requests, answers = Connection(requests_fd, writable=False), Connection(answers_fd, readable=False)
     while True:
         try:
@@ -98,6 +99,17 @@ def serve(requests_fd: int, answers_fd: int, folder: str) -> None:
             answers.send(_run(argv, plan, Path(folder)))
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
             answers.send(RuntimeError(f"{type(error).__name__}: {error}"))
+
+
+def _shrink() -> None:
+    """Let a file of 5 MiB go all the ways of one of many GiB: more blocks than a ring has, marks, a trail behind it."""
+    from dubseedd.engine import copying, pump, second_look, shards, trailing  # noqa: PLC0415
+
+    for module in (copying, pump, shards):
+        module.BLOCK_BYTES = 256 << 10
+    for module in (copying, second_look):
+        module.MARK_BYTES = 1 << 20
+    trailing.SYNC_SECONDS = 0.0
 
 
 def _run(argv: tuple[str, ...], plan: Plan | None, folder: Path) -> Ended[Plan | None]:

@@ -130,6 +130,13 @@ class Scene:
                 manifest = record["dubseed_manifest"]
         return manifest
 
+    def begun_files(self) -> int:
+        """How many files of staging are gone on with from a mark."""
+        logs = [log.read_text().splitlines() for log in self.own.glob("staging/*/files.jsonl")]
+        entries = [json.loads(line) for log in logs for line in log if line.endswith("}")]
+        marked = {entry["path"] for entry in entries if "offset" in entry}
+        return len(marked - {entry["path"] for entry in entries if "offset" not in entry})
+
     def snapshot(self) -> Snapshot:
         """Everything that is not dubseedd's to change."""
         found: dict[str, tuple[object, ...]] = {}

@@ -14,13 +14,16 @@ from tests.torture.versions import NAME, NEW
 def test_a_kill_at_any_system_call_of_a_first_install_tears_nothing(scene: Scene) -> None:
     step, rng = amount("R2"), randomness("R2 first")
     total = len(scene.sync(NEW, Watching(str(scene.store))).plan.seen)
+    in_a_file = 0
     with Row("R2", "SIGKILL at a system call, first install") as row:
         for n in range(rng.randint(1, step), total + 1, step):
             with row.point(f"call {n} of {total}"):
                 scene.start_anew()
                 ended = scene.sync(NEW, KillAt(str(scene.store), n=n))
                 assert_struck(ended)
+                in_a_file += scene.begun_files()
                 assert_invariants(scene, ended, before=None, after=NEW)
+    assert in_a_file, "no kill came between two marks of a file"
 
 
 def test_a_kill_at_any_system_call_of_an_update_leaves_the_old_version_or_the_new_one(scene: Scene) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.torture import recorder
 from tests.torture.amounts import amount, randomness
-from tests.torture.disk import MAKERS, Disk
+from tests.torture.disk import SIZES, Disk
 from tests.torture.faults import Acknowledging, PowerCut, Watching, moments
 from tests.torture.figures import Row
 from tests.torture.invariants import assert_invariants, assert_nothing_is_torn_or_lost, assert_struck
@@ -108,7 +108,7 @@ def life(request: pytest.FixtureRequest, ground: Path, seeds: Path, nursery: Nur
         base.forget()
 
 
-@pytest.mark.parametrize("life", [(name, False) for name in MAKERS], ids=list(MAKERS), indirect=True)
+@pytest.mark.parametrize("life", [(name, False) for name in SIZES], ids=list(SIZES), indirect=True)
 def test_whatever_state_a_power_cut_leaves_a_disk_in_nothing_is_torn_or_lost(
     life: Life, seeds: Path, nursery: Nursery
 ) -> None:
@@ -124,7 +124,7 @@ def test_whatever_state_a_power_cut_leaves_a_disk_in_nothing_is_torn_or_lost(
                 assert_invariants(scene, ended, before=before, after=after, acknowledged=acknowledged)
 
 
-@pytest.mark.parametrize("life", [(name, True) for name in MAKERS], ids=list(MAKERS), indirect=True)
+@pytest.mark.parametrize("life", [(name, True) for name in SIZES], ids=list(SIZES), indirect=True)
 def test_without_fsync_the_same_states_are_found_torn_or_lost(life: Life, seeds: Path, nursery: Nursery) -> None:
     """The control: a test that finds nothing here would find nothing anywhere."""
     rng = randomness("R4 control", life.base.filesystem)
@@ -138,4 +138,4 @@ def test_without_fsync_the_same_states_are_found_torn_or_lost(life: Life, seeds:
 
 def share(total: int) -> int:
     """Of each file system."""
-    return -(-total // len(MAKERS))
+    return -(-total // len(SIZES))

@@ -17,6 +17,7 @@ RCLONE = "rclone"
 BOUND = "dd"
 READING = "reading"
 SYNC = "dubseedctl"
+SLOW_HASH = "slow SHA-256"
 COPY_PHASE = "copying"
 DAEMON = "dubseedd"
 """The names of the candidates; the daemon is measured in `plugged`."""
@@ -89,7 +90,11 @@ def bound(noise: Path, size_bytes: int) -> Candidate:
     return Candidate(BOUND, lambda scene: [shell(BOUND_SCRIPT, scene.source, scene.target, noise, str(times))])
 
 
-def sync(config: Path, name: str = SYNC, outcome: str = "installed") -> Candidate:
+NO_SHA_EXTENSIONS = "OPENSSL_ia32cap=:~0x20000000"
+"""Lets OpenSSL do without the processor's instructions for SHA-256, which not every machine has (x86-64)."""
+
+
+def sync(config: Path, name: str = SYNC, outcome: str = "installed", environment: Step = ()) -> Candidate:
     """`dubseedctl sync --from`, the whole process; `outcome` is what has to come of the bundle."""
 
     def prove(said: str) -> None:
@@ -97,11 +102,12 @@ def sync(config: Path, name: str = SYNC, outcome: str = "installed") -> Candidat
         if found != outcome:
             raise CannotRun(f"dubseedctl says that the bundle is {found}; {outcome} was to be measured")
 
+    prefix = ("env", *environment) if environment else ()
     options = ("--config", str(config), "--json")
     return Candidate(
         name,
         lambda scene: [
-            (str(DUBSEEDCTL), "sync", "--from", str(scene.seed), "--store", str(scene.store), *options),
+            (*prefix, str(DUBSEEDCTL), "sync", "--from", str(scene.seed), "--store", str(scene.store), *options),
         ],
         prove,
     )

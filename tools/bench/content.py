@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.bundle import make_bundle, write_json, write_manifest, write_noise
+from tools.bundle import BYTES_PER_ROW, make_bundle, shard_header, write_json, write_manifest, write_noise
 
 SHARDS = 5
 SMALL_BYTES = 4096
@@ -47,7 +47,8 @@ def small_files(count: int) -> Content:
 
 
 def sparse(size_bytes: int, shards: int) -> Content:
-    """Shards of nothing. Their manifest is made up: nobody has hashed them, and nobody will where they are current."""
+    """Shards of zeros. Their manifest is made up: nobody has hashed them, and nobody will where they are current."""
+    rows = size_bytes // shards // BYTES_PER_ROW
 
     def write(folder: Path) -> None:
         folder.mkdir()
@@ -56,8 +57,9 @@ def sparse(size_bytes: int, shards: int) -> Content:
         with (folder / "SHA256SUMS").open("a") as manifest:
             for number in range(1, shards + 1):
                 name = f"model-{number:05}-of-{shards:05}.safetensors"
-                (folder / name).touch()
-                os.truncate(folder / name, size_bytes // shards)
+                header = shard_header([f"layer.{number}.weight"], rows)
+                (folder / name).write_bytes(header)
+                os.truncate(folder / name, len(header) + rows * BYTES_PER_ROW)
                 manifest.write(f"{number:064x}  ./{name}\n")
 
     return Content(write, SPARE_BYTES)

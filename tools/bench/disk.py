@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.bench.content import Content, size_of
-from tools.machine import CannotRun, release, run, succeeds
+from tools.image import MAKERS, attached, empty_image
+from tools.machine import CannotRun, run, succeeds
 
 MODEL = "bench-model"
 KEPT_FREE_BYTES = 1 << 30
-MAKE_STORE = ("mkfs.ext4", "-q", "-F", "-i", "8192", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
+INODES = ("-i", "8192")
+MAKE_STORE = (*MAKERS["ext4"], "-m0", *INODES, "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
 SEED_OPTIONS = "ro,nosuid,nodev,noexec,noload"
 STORE_OPTIONS = "noinit_itable"
 """The kernel writes no inode tables behind the back of a run."""
@@ -78,7 +80,7 @@ class Stage:
     def with_seed(self, store_node: str) -> Iterator[Scene]:
         """The seed mounted beside a store that is mounted already."""
         with (
-            attached(self.seed_image, read_only=True) as node,
+            attached(self.seed_image, "--read-only", direct_io(self.seed_image)) as node,
             mounted(node, self.folder / "seed", SEED_OPTIONS) as seed,
         ):
             yield Scene(seed, self.store, node, store_node)
@@ -86,7 +88,7 @@ class Stage:
     @contextmanager
     def fresh_store(self) -> Iterator[str]:
         """The store mounted with a new file system; its device."""
-        with attached(self.store_image) as node:
+        with attached(self.store_image, direct_io(self.store_image)) as node:
             run(*MAKE_STORE, node)
             with mounted(node, self.folder / "store", STORE_OPTIONS):
                 self.store.mkdir()
@@ -104,9 +106,8 @@ def stage(folder: Path, label: str, content: Content) -> Iterator[Stage]:
         seed_image, store_image = folder / "seed.img", folder / "store.img"
         for image in (seed_image, store_image):
             undo.callback(image.unlink, missing_ok=True)
-        run("truncate", f"--size={content.room_bytes}", str(seed_image))
-        run("mkfs.ext4", "-q", "-F", "-i", "8192", "-L", label, str(seed_image))
-        with attached(seed_image) as node, mounted(node, folder / "seed", "rw") as seed:
+        empty_image(seed_image, content.room_bytes, "ext4", *INODES, "-L", label)
+        with attached(seed_image, direct_io(seed_image)) as node, mounted(node, folder / "seed", "rw") as seed:
             (seed / "models").mkdir()
             content.write(seed / "models" / MODEL)
             size_bytes = size_of(seed / "models" / MODEL)
@@ -120,24 +121,9 @@ def write_whole(image: Path, size_bytes: int) -> None:
     run("dd", "if=/dev/zero", f"of={image}", "bs=4M", f"count={blocks}", direct)
 
 
-@contextmanager
-def attached(image: Path, *, read_only: bool = False) -> Iterator[str]:
-    """The loop device of an image for the length of a block."""
-    with ExitStack() as undo:
-        undo.callback(release, image)
-        node = attach(image, read_only=read_only)
-        run("udevadm", "settle", "--timeout=10", check=False)
-        yield node
-
-
-def attach(image: Path, *, read_only: bool = False, node: str = "--find") -> str:
-    """Attach an image past the page cache of the disk that it lies on, where that can be; the device."""
-    mode = ("--read-only",) if read_only else ()
-    direct = "--direct-io=on" if takes_direct_io(image.parent) else "--direct-io=off"
-    if node != "--find":
-        run("losetup", *mode, direct, node, str(image))
-        return node
-    return run("losetup", *mode, direct, "--find", "--show", str(image)).strip()
+def direct_io(image: Path) -> str:
+    """The option of losetup to get past the page cache of the disk that an image lies on, where that can be."""
+    return "--direct-io=on" if takes_direct_io(image.parent) else "--direct-io=off"
 
 
 def takes_direct_io(folder: Path) -> bool:

@@ -13,7 +13,18 @@ from dubseedd.engine.adopting import Adoption, objects_in, seal
 from dubseedd.engine.store import Store
 from dubseedd.engine.tree import opened_folder
 from tools.bench import candidates, targets
-from tools.bench.candidates import BOUND, COPY, COPY_PHASE, DAEMON, READING, RUNBOOK, SYNC, Candidate
+from tools.bench.candidates import (
+    BOUND,
+    COPY,
+    COPY_PHASE,
+    DAEMON,
+    NO_SHA_EXTENSIONS,
+    READING,
+    RUNBOOK,
+    SLOW_HASH,
+    SYNC,
+    Candidate,
+)
 from tools.bench.chart import Series
 from tools.bench.content import Content, small_files, sparse, weights, write_noise_file
 from tools.bench.costs import Cost, Round, cpu_seconds, median, median_ratio, peak_bytes
@@ -42,6 +53,8 @@ def throughput(order: Order) -> Part:
             on_disks(candidates.sync(order.config(read_back=False), COPY_PHASE)),
             *order.ours(notes),
         ]
+        if has_sha_extensions():
+            entrants.append(on_disks(candidates.sync(order.config(), SLOW_HASH, environment=(NO_SHA_EXTENSIONS,))))
         if shutil.which("rclone"):
             entrants.append(on_disks(candidates.rclone))
         else:
@@ -53,6 +66,8 @@ def throughput(order: Order) -> Part:
         *(finding for name in ours(rounds) for finding in worth(rounds, name, stage.size_bytes)),
         Finding(f"{COPY_PHASE}: rate to that of {BOUND}", rate, "ratio", targets.COPY_RATE_TO_BOUND),
     ]
+    if SLOW_HASH in rounds[0]:
+        findings.append(ratio(rounds, SLOW_HASH, SYNC, targets.SLOW_HASH_TO_FAST))
     return Part("throughput", settings(order, size_bytes=stage.size_bytes), findings, rounds, notes=notes)
 
 
@@ -176,6 +191,11 @@ def peak(rounds: Sequence[Round], name: str) -> Finding:
 
 
 # What the parts need
+
+
+def has_sha_extensions() -> bool:
+    """Has this processor instructions for SHA-256 that OpenSSL can be told to leave?"""
+    return " sha_ni" in Path("/proc/cpuinfo").read_text()
 
 
 @contextmanager

@@ -11,10 +11,11 @@ from dubseedd.adapters.bus import Connection, Match, Signal
 from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE
 from tools.bench.candidates import DUBSEEDCTL
 from tools.bench.costs import Cost
-from tools.bench.disk import Stage, attach, drop_caches
+from tools.bench.disk import Stage, direct_io, drop_caches
 from tools.bench.process import cost_so_far
 from tools.bench.throttle import throttled
-from tools.machine import CannotRun, Machine, release, run, start_notifying
+from tools.image import attach, release
+from tools.machine import CannotRun, Machine, run, start_notifying
 
 DUBSEEDD = DUBSEEDCTL.with_name("dubseedd")
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
@@ -104,9 +105,10 @@ class Plug:
         try:
             listener = Listener(connection)
             await listener.listen()
+            mode = direct_io(stage.seed_image)
             before = cost_so_far(pid, 0)
             began = time.monotonic()
-            await asyncio.to_thread(attach, stage.seed_image, node=node)
+            await asyncio.to_thread(attach, stage.seed_image, mode, node=node)
             await listener.until(lambda signal: found(listener, signal))
             after = cost_so_far(pid, time.monotonic() - began)
             return Cost(after.wall_seconds, after.cpu_seconds - before.cpu_seconds, after.peak_bytes)

@@ -51,6 +51,8 @@ class Finding:
 WALL_TO_RUNBOOK = Target(0.40)
 WALL_TO_COPY = Target(0.95)
 WALL_TO_READING_ONCE = Target(1.06)
+SLOW_HASH_TO_FAST = Target(2.0)
+"""One core with nothing but SHA-256 in software is 2.4 times as slow."""
 SMALL_FILES_TO_RUNBOOK = Target(1.0)
 COPY_RATE_TO_BOUND = Target(0.9, Sense.AT_LEAST)
 CPU_SECONDS_PER_GIB = Target(1.4)

@@ -37,7 +37,7 @@ def _make(group: Path, home: Path, limit: str, line: str) -> None:
     try:
         if home is V2:
             (home / "cgroup.subtree_control").write_text("+io")
-        group.mkdir()
+        group.mkdir(exist_ok=True)
         (group / limit).write_text(line)
     except OSError as error:
         raise CannotRun(f"the control group {group} cannot be made: {error.strerror}") from error

@@ -1,0 +1,96 @@
+"""What the store gives up: for room, or because nobody came back for it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from dubseedd.core.config import build
+from dubseedd.engine.housekeeping import expire_staging, make_room
+from dubseedd.engine.store import Store
+from dubseedd.engine.syncing import Readiness
+from dubseedd.errors import StoreTrouble
+from dubseedd.names import ErrorName
+from tests.engine.conftest import Syncing
+from tests.support.bundles import model_files, write_bundle
+from tools.machine import run
+
+FILES = model_files()
+
+
+def test_staging_that_nothing_continues_for_long_goes(models: Path, sync: Syncing, store: Store) -> None:
+    write_bundle(models / "tiny", FILES)
+    sync("tiny", publish=False)
+    (digest,) = os.listdir(store.staging)
+    os.utime(f"{store.path}/.dubseed/staging/{digest}", (1000, 1000))
+    assert list(expire_staging(store, 999)) == []
+    assert len(list(expire_staging(store, 1001))) == 1
+    assert os.listdir(store.staging) == []
+
+
+class TestRoom:
+    """On a disk of its own, where nobody else takes or gives room."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[Store]:
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        with ExitStack() as undo:
+            run("mount", "-t", "tmpfs", "-o", "size=64M", "tmpfs", str(disk))
+            undo.callback(run, "umount", "--lazy", str(disk))
+            opened = Store(f"{disk}/store")
+            undo.callback(opened.close)
+            yield opened
+
+    def sync_big(self, models: Path, sync: Syncing, name: str, seed: bytes, **how: bool) -> Readiness:
+        write_bundle(models / name, model_files(shards=2, shard_bytes=6_000_000, seed=seed))
+        return sync(name, **how)
+
+    def test_unfinished_copies_go_before_previous_versions_the_oldest_first(
+        self, models: Path, sync: Syncing, store: Store
+    ) -> None:
+        self.sync_big(models, sync, "a", b"1")
+        self.sync_big(models, sync, "a", b"2")
+        self.sync_big(models, sync, "b", b"3", publish=False)
+        self.sync_big(models, sync, "c", b"4")
+        self.sync_big(models, sync, "d", b"5")
+        assert sync.notes == []
+        self.sync_big(models, sync, "e", b"6")
+        assert ["gave up the unfinished copy" in note for note in sync.notes] == [True]
+        self.sync_big(models, sync, "f", b"7")
+        assert sync.notes[1:] == ["gave up the previous version of a to make room"]
+        assert os.listdir(store.previous) == []
+        receipt = store.receipt("a")
+        assert receipt is not None
+        assert receipt.previous is None
+
+    def test_when_nothing_would_help_nothing_is_given_up(self, models: Path, sync: Syncing, store: Store) -> None:
+        self.sync_big(models, sync, "a", b"1")
+        self.sync_big(models, sync, "a", b"2")
+        write_bundle(models / "huge", model_files(shards=6, shard_bytes=15_000_000))
+        with pytest.raises(StoreTrouble) as trouble:
+            sync("huge")
+        assert trouble.value.error is ErrorName.NO_SPACE
+        assert "bytes free" in trouble.value.sentence
+        assert os.listdir(store.previous) == ["a"]
+
+    def test_a_copy_that_somebody_works_on_by_now_is_left_alone(
+        self, models: Path, sync: Syncing, store: Store
+    ) -> None:
+        self.sync_big(models, sync, "a", b"1", publish=False)
+        (first,) = os.listdir(store.staging)
+        self.sync_big(models, sync, "b", b"2", publish=False)
+        (second,) = set(os.listdir(store.staging)) - {first}
+        giving_up = make_room(store, store.free_bytes() + 20_000_000, 0, but="none")
+        assert "unfinished copy" in next(giving_up)
+        with store.working_on(second), pytest.raises(StoreTrouble):
+            next(giving_up)
+        assert os.listdir(store.staging) == [second]
+
+    def test_the_reserve_is_left_free(self, models: Path, sync: Syncing, store: Store) -> None:
+        sync.config = build([("test", {"store": {"reserve": "60MiB"}})])
+        with pytest.raises(StoreTrouble) as trouble:
+            self.sync_big(models, sync, "a", b"1")
+        assert trouble.value.error is ErrorName.NO_SPACE
