@@ -25,7 +25,8 @@ RUNTIME_FOLDER = "/run/dubseedd"
 MANIFEST = "SHA256SUMS"
 SIGNATURE = "SHA256SUMS.sig"
 SIGNATURE_NAMESPACE = "dubnium-seed"
-NEIGHBOURS = frozenset({SIGNATURE, "model.sig", "B3SUMS"})
+MODEL_SIGNATURE = "model.sig"
+NEIGHBOURS = frozenset({SIGNATURE, MODEL_SIGNATURE, "B3SUMS"})
 """Files beside the manifest that may stay unlisted."""
 
 

@@ -7,20 +7,31 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class ModelKey:
+    """A PEM file of OpenSSF Model Signing, at `where`; `name` is what its owner is called by."""
+
+    name: str
+    where: str
+    pem: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Enrolment:
     """`signers` is an allowed_signers file of OpenSSH, b"" where no key is in it; `revoked` its revocation file.
 
-    `where` is what the file is called in sentences. With a `fault` nothing can be trusted; it says why, and what to do.
+    `where` is what the file is called in sentences. `model_keys` are those of model.sig. With a `fault` nothing can be
+    trusted; it says why, and what to do.
     """
 
     where: str = ""
     signers: bytes = b""
     revoked: bytes | None = None
+    model_keys: tuple[ModelKey, ...] = ()
     fault: str = ""
 
     @property
     def demands_signatures(self) -> bool:
-        return bool(self.signers or self.fault)
+        return bool(self.signers or self.model_keys or self.fault)
 
 
 NOBODY = Enrolment()

@@ -1,6 +1,7 @@
 """Signatures of bundles: has an enrolled key signed this manifest? Judged before any other file is opened. Blocks.
 
-SHA256SUMS.sig is OpenSSH's, namespace dubnium-seed, of the bytes of SHA256SUMS.
+SHA256SUMS.sig is OpenSSH's, namespace dubnium-seed, of the bytes of SHA256SUMS. model.sig is OpenSSF Model Signing's,
+and lists the very files and digests of SHA256SUMS. Of the forms that have a key enrolled, one valid signature suffices.
 """
 
 import errno
@@ -8,13 +9,17 @@ import errno
 from dubseedd.core.bundle import shown
 from dubseedd.core.enrolment import Enrolment
 from dubseedd.core.manifest import Manifest
+from dubseedd.core.oms import Malformed
 from dubseedd.engine import openssh, tree
 from dubseedd.engine.trouble import reading_seed
 from dubseedd.errors import SeedRefused
-from dubseedd.names import MANIFEST, SIGNATURE, SIGNATURE_NAMESPACE, ErrorName
+from dubseedd.names import MANIFEST, MODEL_SIGNATURE, SIGNATURE, SIGNATURE_NAMESPACE, ErrorName
 
-MAX_SIGNATURE_BYTES = 64 << 10
+LIMITS_BYTES = {SIGNATURE: 64 << 10, MODEL_SIGNATURE: 4 << 20}
+"""The second lists about 17,000 files at most: it is read as JSON, which takes many times its size."""
 HOW_TO_SIGN = f"ssh-keygen -Y sign -n {SIGNATURE_NAMESPACE} -f KEY {MANIFEST}"
+
+HOW_TO_SIGN_MODELS = "model_signing sign key . --private-key KEY"
 
 
 class Unsigned(Exception):
@@ -30,14 +35,22 @@ def signer_of(folder: int, name: str, manifest: Manifest, enrolment: Enrolment) 
         return ""
     if enrolment.fault:
         raise _untrusted(name, enrolment.fault)
-    try:
-        return shown(_by_openssh(_read(folder, SIGNATURE, MAX_SIGNATURE_BYTES), manifest, enrolment))
-    except Unsigned as reason:
-        raise _untrusted(
-            name, f"{reason}; sign it in its folder with a key of {enrolment.where}: {HOW_TO_SIGN}"
-        ) from reason
-    except openssh.Unavailable as error:
-        raise _untrusted(name, f"its signature cannot be verified, {error}") from error
+    reasons = []
+    for enrolled, path, judge in (
+        (enrolment.signers, SIGNATURE, _by_openssh),
+        (enrolment.model_keys, MODEL_SIGNATURE, _by_model_signing),
+    ):
+        if enrolled:
+            try:
+                return shown(judge(_read(folder, path, LIMITS_BYTES[path]), manifest, enrolment))
+            except Unsigned as reason:
+                reasons.append(str(reason))
+            except openssh.Unavailable as error:
+                reasons.append(f"its {path} cannot be verified, {error}")
+    keys, command = (
+        (enrolment.where, HOW_TO_SIGN) if enrolment.signers else (f"{enrolment.where}.d", HOW_TO_SIGN_MODELS)
+    )
+    raise _untrusted(name, f"{', and '.join(reasons)}; sign it in its folder with a key of {keys}: {command}")
 
 
 def _untrusted(name: str, reason: str) -> SeedRefused:
@@ -81,3 +94,12 @@ def _by_openssh(signature: bytes, manifest: Manifest, enrolment: Enrolment) -> s
     if enrolment.revoked is not None and verified(names[0], None).accepted:
         raise Unsigned(f"its {SIGNATURE} is by {shown(names[0])}, whose key is revoked")
     raise Unsigned(f"its {SIGNATURE} is not valid for this {MANIFEST} ({answer.complaint})")
+
+
+def _by_model_signing(raw: bytes, manifest: Manifest, enrolment: Enrolment) -> str:
+    from dubseedd.engine import oms  # noqa: PLC0415 - cryptography is large, and few machines enrol such a key
+
+    try:
+        return oms.signer_of(raw, manifest, enrolment.model_keys)
+    except (Malformed, oms.Untrusted) as reason:
+        raise Unsigned(f"its {MODEL_SIGNATURE} {reason}") from reason
