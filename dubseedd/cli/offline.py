@@ -30,6 +30,7 @@ from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.engine.transfer import SyncTools
+from dubseedd.engine.trouble import writing_store
 from dubseedd.engine.verifying import verify as verify_bundle
 from dubseedd.errors import CallRefused, Failure
 from dubseedd.names import ErrorName, EventName, Field
@@ -71,7 +72,8 @@ def sync(options: argparse.Namespace) -> int:
 
 def _settle(store: Store) -> None:
     """Finish what an earlier run was cut off from."""
-    settled = settle(store)
+    with writing_store(store.path):
+        settled = settle(store)
     for receipt in settled.finished:
         _settled(store, receipt)
     for trouble in settled.troubles:

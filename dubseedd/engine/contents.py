@@ -25,7 +25,7 @@ from dubseedd.core.manifest import Manifest
 from dubseedd.core.safetensors import LENGTH_BYTES
 from dubseedd.engine import tree
 from dubseedd.engine.pump import ReadError
-from dubseedd.engine.trouble import wrong_on_disk
+from dubseedd.engine.trouble import writing_store, wrong_on_disk
 
 _START_BYTES = 64
 
@@ -73,7 +73,8 @@ class Contents:
 
     def _read_whole(self, path: str) -> bytes:
         limit, verified = limit_of(path), self._verified[path]
-        raw = tree.read_small(self._folder, path, limit)
+        with writing_store(path):
+            raw = tree.read_small(self._folder, path, limit)
         found = hashlib.sha256(raw).hexdigest()
         if found != verified and len(raw) <= limit:
             raise wrong_on_disk(path, f"SHA-256 {found}", verified)

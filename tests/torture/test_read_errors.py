@@ -1,4 +1,4 @@
-"""R7: the stick fails to be read, at every single read."""
+"""R7: the stick fails to be read, at every single read, or the store does."""
 
 import os
 import re
@@ -58,4 +58,19 @@ def test_what_cannot_be_opened_on_the_stick_is_one_sentence(scene: Scene) -> Non
                 assert ended.status == 1
                 assert re.fullmatch(r"dubseedctl: .*[Ii]nput/output error.*\n", ended.errors), ended.errors
                 assert any(name in ended.errors for name in names), ended.errors
+                assert_invariants(scene, ended, before=before, after=after)
+
+
+def test_a_read_error_anywhere_in_the_store_is_told_of_the_store_and_harms_nothing(scene: Scene) -> None:
+    """A receipt that cannot be read now makes no bundle of ours a stranger's."""
+    store = str(scene.store)
+    total = calls_of_an_update(scene, Watching(store, READING | OPENING))
+    with Row("R7", "EIO at a read or open in the store") as row:
+        for n, (before, after) in zip(range(1, total + 1), scene.updates(), strict=False):
+            with row.point(f"call {n} of {total}"):
+                ended = scene.sync(after, FailAt(store, READING | OPENING, n=n))
+                assert ended.plan.hit, f"call {n} never came"
+                assert ended.status in (0, 1), ended.errors
+                assert "where the output goes" not in ended.errors, f"{ended.plan.hit}: {ended.errors}"
+                assert ended.acknowledged(NAME) or "dubseedctl: " in ended.errors, f"{ended.plan.hit}: nothing is said"
                 assert_invariants(scene, ended, before=before, after=after)
