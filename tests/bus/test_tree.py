@@ -3,8 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -114,15 +112,6 @@ async def client(bus_address: str, connect: Connect, tree: ObjectTree) -> Client
     client = Client(bus_address, connection, server.unique_name)
     await connection.subscribe(Match(sender=server.unique_name), client.signals.append)
     return client
-
-
-@pytest.fixture
-def bus(tmp_path: Path) -> Iterator[Machine]:
-    """A bus of one test, which may stop it."""
-    machine = Machine(tmp_path)
-    machine.start_bus()
-    yield machine
-    machine.stop()
 
 
 async def refusal(client: Client, path: str, interface: str, member: str, signature: str = "", *body: Any) -> str:
