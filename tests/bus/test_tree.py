@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from dbus_next import Message, MessageType
 
-from dubseedd.adapters.bus import DBUS, CallFailed, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import DBUS, Connection, Match, RemoteError, Signal, Variant
 from dubseedd.bus.interface import load, source
 from dubseedd.bus.tree import INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES, ObjectTree, Properties
 from dubseedd.names import (
@@ -327,13 +327,6 @@ async def test_a_call_without_interface_finds_its_method(
 async def test_a_call_without_interface_of_no_method_is_refused(client: Client) -> None:
     reply = await client.bare_call(JOB, "GetManagedObjects")
     assert reply.error_name == f"{DBUS}.Error.UnknownMethod"
-
-
-async def test_a_deliberate_failure_reaches_the_caller(client: Client, handler: Handler) -> None:
-    handler.answers["Cancel"] = CallFailed(ErrorName.NOT_FOUND.full, "job 1 has ended")
-    with pytest.raises(RemoteError) as failure:
-        await client.call(JOB, JOB_INTERFACE, "Cancel")
-    assert (failure.value.name, failure.value.text) == (ErrorName.NOT_FOUND.full, "job 1 has ended")
 
 
 @pytest.mark.parametrize("answer", [KeyError("a secret of the daemon"), ["unasked"]], ids=["raises", "misfits"])
