@@ -160,6 +160,24 @@ def provide_udevd(undo: ExitStack, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
+def bus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A private bus where everyone may do everything; it takes no root and no devices."""
+    machine = Machine(tmp_path_factory.mktemp("bus"))
+    machine.start_bus()
+    yield machine.bus_address
+    machine.stop()
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[Machine]:
+    """A bus of one test, which may stop it."""
+    machine = Machine(tmp_path)
+    machine.start_bus()
+    yield machine
+    machine.stop()
+
+
+@pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """The machine that all tests of this run share; skipped where it cannot be had."""
     if os.geteuid() != 0:

@@ -5,7 +5,7 @@ import gc
 import logging
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -80,15 +80,6 @@ def sockets() -> int:
         with suppress(FileNotFoundError):
             count += stat.S_ISSOCK(os.stat(f"/proc/self/fd/{name}").st_mode)
     return count
-
-
-@pytest.fixture
-def bus(tmp_path: Path) -> Iterator[Machine]:
-    """A bus of one test, which may stop it."""
-    machine = Machine(tmp_path)
-    machine.start_bus()
-    yield machine
-    machine.stop()
 
 
 @asynccontextmanager

@@ -3,15 +3,13 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from dbus_next import Message, MessageType
 
-from dubseedd.adapters.bus import DBUS, CallFailed, Connection, IncomingCall, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import DBUS, Connection, IncomingCall, Match, RemoteError, Signal, Variant
 from dubseedd.bus.interface import load, source
 from dubseedd.bus.tree import INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES, ObjectTree, Properties
 from dubseedd.names import (
@@ -114,15 +112,6 @@ async def client(bus_address: str, connect: Connect, tree: ObjectTree) -> Client
     client = Client(bus_address, connection, server.unique_name)
     await connection.subscribe(Match(sender=server.unique_name), client.signals.append)
     return client
-
-
-@pytest.fixture
-def bus(tmp_path: Path) -> Iterator[Machine]:
-    """A bus of one test, which may stop it."""
-    machine = Machine(tmp_path)
-    machine.start_bus()
-    yield machine
-    machine.stop()
 
 
 async def refusal(client: Client, path: str, interface: str, member: str, signature: str = "", *body: Any) -> str:
@@ -339,13 +328,6 @@ async def test_a_call_without_interface_finds_its_method(
 async def test_a_call_without_interface_of_no_method_is_refused(client: Client) -> None:
     reply = await client.bare_call(JOB, "GetManagedObjects")
     assert reply.error_name == f"{DBUS}.Error.UnknownMethod"
-
-
-async def test_a_deliberate_failure_reaches_the_caller(client: Client, handler: Handler) -> None:
-    handler.answers["Cancel"] = CallFailed(ErrorName.NOT_FOUND.full, "job 1 has ended")
-    with pytest.raises(RemoteError) as failure:
-        await client.call(JOB, JOB_INTERFACE, "Cancel")
-    assert (failure.value.name, failure.value.text) == (ErrorName.NOT_FOUND.full, "job 1 has ended")
 
 
 @pytest.mark.parametrize("answer", [KeyError("a secret of the daemon"), ["unasked"]], ids=["raises", "misfits"])

@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from dubseedd.engine.copying import MARK_BYTES, Hashes, copy_file, create, digest_file, reopen
 from dubseedd.engine.durable import FOLDER, opened, owned
-from dubseedd.engine.pump import BLOCK_BYTES, Pump, ReadError
+from dubseedd.engine.pump import BLOCK_BYTES, Pump
 from dubseedd.engine.stop import StopFlag
 from tests.machine import Machine
 from tests.support.sticks import mounted
@@ -70,12 +70,6 @@ def test_what_an_earlier_attempt_left_is_replaced_and_links_are_not_followed(fol
     copy(folder, 3)
     assert (folder / "copy").read_bytes() == b"new"
     assert (folder / "victim").read_bytes() == b"victim"
-
-
-def test_a_source_that_ends_early_is_an_error(folder: Path) -> None:
-    (folder / "source").write_bytes(b"short")
-    with pytest.raises(ReadError, match="ends early"):
-        copy(folder, 500)
 
 
 def test_a_copy_goes_on_from_where_its_hashes_are(folder: Path) -> None:

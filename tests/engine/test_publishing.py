@@ -12,7 +12,7 @@ import pytest
 
 from dubseedd.core.receipt import Displaced, Receipt
 from dubseedd.engine import publishing
-from dubseedd.engine.durable import Rename, identity, rename, write_file
+from dubseedd.engine.durable import FOLDER, Rename, identity, opened, rename, write_file
 from dubseedd.engine.staging import RECEIPT, TREE, Staging
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
@@ -64,13 +64,13 @@ def receipt_of_new(sync: Syncing, copy: Staging) -> Receipt:
     )
 
 
-def switch(sync: Syncing, digest: str, how: Rename) -> None:
-    """Step 3."""
-    folder = os.open(digest, os.O_RDONLY | os.O_DIRECTORY, dir_fd=sync.store.staging)
-    try:
+def switched(models: Path, sync: Syncing, how: Rename) -> str:
+    """Cut after step 3: the tree has taken its place; returns the name of the staging folder."""
+    digest = prepare_new(models, sync)
+    decide(sync, digest)
+    with opened(digest, FOLDER, at=sync.store.staging) as folder:
         rename(folder, TREE, sync.store.root, "tiny", how)
-    finally:
-        os.close(folder)
+    return digest
 
 
 def is_installed(store: Store, files: dict[str, bytes], folder: Path) -> bool:
@@ -98,9 +98,7 @@ def test_cut_before_the_switch_the_copy_stays_staged_and_is_published_next_time(
 def test_cut_after_the_switch_of_a_new_bundle_the_receipt_is_written(
     models: Path, sync: Syncing, store: Store, in_store: InStore
 ) -> None:
-    digest = prepare_new(models, sync)
-    decide(sync, digest)
-    switch(sync, digest, Rename.NOREPLACE)
+    switched(models, sync, Rename.NOREPLACE)
     (receipt,) = publishing.settle(store).finished
     assert receipt.name == "tiny"
     assert is_installed(store, NEW, in_store("tiny"))
@@ -110,9 +108,7 @@ def test_cut_after_the_switch_of_a_new_bundle_the_receipt_is_written(
 def test_cut_after_the_exchange_the_old_version_is_kept_and_never_taken_for_staged(
     models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
 ) -> None:
-    digest = prepare_new(models, sync)
-    decide(sync, digest)
-    switch(sync, digest, Rename.EXCHANGE)
+    switched(models, sync, Rename.EXCHANGE)
     publishing.settle(store)
     assert is_installed(store, NEW, in_store("tiny"))
     assert contents(in_store(".dubseed/previous/tiny")) == published(OLD)
@@ -122,9 +118,7 @@ def test_cut_after_the_exchange_the_old_version_is_kept_and_never_taken_for_stag
 def test_cut_after_the_old_version_was_put_away_the_receipt_is_written(
     models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
 ) -> None:
-    digest = prepare_new(models, sync)
-    decide(sync, digest)
-    switch(sync, digest, Rename.EXCHANGE)
+    digest = switched(models, sync, Rename.EXCHANGE)
     os.rename(in_store(f".dubseed/staging/{digest}/tree"), in_store(".dubseed/previous/tiny"))
     publishing.settle(store)
     assert is_installed(store, NEW, in_store("tiny"))
@@ -136,9 +130,7 @@ def test_cut_after_the_old_version_was_put_away_the_receipt_is_written(
 def test_settling_twice_is_settling_once(
     models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
 ) -> None:
-    digest = prepare_new(models, sync)
-    decide(sync, digest)
-    switch(sync, digest, Rename.EXCHANGE)
+    switched(models, sync, Rename.EXCHANGE)
     publishing.settle(store)
     assert publishing.settle(store).finished == ()
     assert is_installed(store, NEW, in_store("tiny"))
@@ -155,9 +147,7 @@ def test_a_torn_receipt_in_staging_is_no_decision(models: Path, sync: Syncing, s
 def test_cut_before_the_staging_folder_went_nothing_is_left_of_it(
     models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
 ) -> None:
-    digest = prepare_new(models, sync)
-    decide(sync, digest)
-    switch(sync, digest, Rename.EXCHANGE)
+    digest = switched(models, sync, Rename.EXCHANGE)
     os.rename(in_store(f".dubseed/staging/{digest}/tree"), in_store(".dubseed/previous/tiny"))
     os.rename(in_store(f".dubseed/staging/{digest}/{RECEIPT}"), in_store(".dubseed/receipts/tiny.json"))
     assert publishing.settle(store).finished == ()
@@ -183,9 +173,7 @@ def test_mending_a_damaged_version_leaves_the_version_before_as_it_is(
 def test_a_publication_that_cannot_be_finished_holds_up_no_other_bundle(
     models: Path, sync: Syncing, store: Store, in_store: InStore
 ) -> None:
-    digest = prepare_new(models, sync)
-    decide(sync, digest)
-    switch(sync, digest, Rename.NOREPLACE)
+    switched(models, sync, Rename.NOREPLACE)
     (in_store(".dubseed/receipts") / "tiny.json" / "in the way").mkdir(parents=True)
     settled = publishing.settle(store)
     assert (len(settled.finished), len(settled.troubles)) == (0, 1)

@@ -119,11 +119,3 @@ async def test_who_is_not_root_reads_and_is_refused_with_4(daemon: StartDaemon, 
     refused = ctl(process, "sync", nobody=True)
     assert refused.returncode == 4
     assert refused.stderr.startswith("dubseedctl: you are not allowed to sync")
-
-
-async def test_a_daemon_that_does_not_run_is_3(daemon: StartDaemon, client: Client) -> None:
-    process = daemon()
-    process.terminate()
-    done = ctl(process, "status")
-    assert done.returncode == 3
-    assert done.stderr == "dubseedctl: dubseedd does not run; start it: systemctl start dubseedd\n"

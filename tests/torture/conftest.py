@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.conftest import client, daemon, make_stick, plug, undo  # noqa: F401 - fixtures
 from tests.torture import figures, tracer
-from tests.torture.disk import Disk, left_behind
+from tests.torture.disk import Disk, left_behind, temporary
 from tests.torture.nursery import Nursery
 from tests.torture.scene import Scene, make_seeds
 
@@ -49,12 +49,8 @@ def seeds(ground: Path) -> Path:
 @pytest.fixture
 def scene(ground: Path, seeds: Path, nursery: Nursery) -> Iterator[Scene]:
     """A store on an ext4 of its own, with nothing installed."""
-    disk = Disk.made(ground / "scene.img", "ext4")
-    try:
-        with disk as folder:
-            yield Scene(folder, seeds, nursery)
-    finally:
-        disk.forget()
+    with temporary(Disk.made(ground / "scene.img", "ext4")) as disk, disk as folder:
+        yield Scene(folder, seeds, nursery)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

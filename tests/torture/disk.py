@@ -5,6 +5,8 @@ import errno
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +69,15 @@ class Disk:
             unmount(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.image.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary(disk: Disk) -> Iterator[Disk]:
+    """A disk that is forgotten at the end of a block."""
+    try:
+        yield disk
+    finally:
+        disk.forget()
 
 
 def unmount(folder: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.torture.disk import Disk, copy_sparse
+from tests.torture.disk import Disk, copy_sparse, temporary
 from tests.torture.recorder import ENTRY
 
 PAGE_BYTES = 4096
@@ -68,11 +68,8 @@ def crash_states(base: Disk, log: Path, amount: int, rng: random.Random) -> Iter
                     _apply(entry, source.fileno(), target.fileno(), survival, rng)
             moment = history[cut - 1].end if cut else 0
             label = f"{cut - done} of {cut} writes not flushed, of which {survival:.0%} survive"
-            disk = Disk.of(image, base.filesystem)
-            try:
+            with temporary(Disk.of(image, base.filesystem)) as disk:
                 yield CrashState(disk, moment, label)
-            finally:
-                disk.forget()
 
 
 def _apply(entry: Entry, source: int, target: int, survival: float, rng: random.Random) -> None:

@@ -11,7 +11,7 @@ import pytest
 from dubseedd.names import MANIFEST
 from tests.support.bundles import write_bundle
 from tests.torture.amounts import amount, randomness
-from tests.torture.disk import Disk
+from tests.torture.disk import Disk, temporary
 from tests.torture.faults import Flip, FlipInMemory, FlipOnDisk, FlipOnDiskOf, FlipRead, FlipWrite, flip_below
 from tests.torture.figures import Row
 from tests.torture.invariants import assert_invariants, assert_nothing_is_torn_or_lost
@@ -28,14 +28,11 @@ LETTERS = b"abcdefABCDEF"
 @pytest.fixture
 def stick(ground: Path) -> Iterator[Disk]:
     """Both versions on an ext4, each in a folder of its own; not mounted."""
-    disk = Disk.made(ground / "stick.img", "ext4")
-    try:
+    with temporary(Disk.made(ground / "stick.img", "ext4")) as disk:
         with disk as folder:
             for version in (OLD, NEW):
                 write_bundle(folder / version.name / "models" / NAME, version.files)
         yield disk
-    finally:
-        disk.forget()
 
 
 def test_a_bit_that_is_flipped_on_the_stick_is_caught(scene: Scene, stick: Disk) -> None:

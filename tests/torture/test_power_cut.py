@@ -9,7 +9,7 @@ import pytest
 
 from tests.torture import recorder
 from tests.torture.amounts import amount, randomness
-from tests.torture.disk import SIZES, Disk
+from tests.torture.disk import SIZES, Disk, temporary
 from tests.torture.faults import Acknowledging, PowerCut, Watching, moments
 from tests.torture.figures import Row
 from tests.torture.invariants import assert_invariants, assert_nothing_is_torn_or_lost, assert_struck
@@ -26,13 +26,10 @@ CONTROLS = 60
 @pytest.fixture
 def template(request: pytest.FixtureRequest, ground: Path, seeds: Path, nursery: Nursery) -> Iterator[Disk]:
     """A disk with the old version installed, not mounted."""
-    disk = Disk.made(ground / "template.img", request.param)
-    try:
+    with temporary(Disk.made(ground / "template.img", request.param)) as disk:
         with disk as folder:
             Scene(folder, seeds, nursery).install(OLD)
         yield disk
-    finally:
-        disk.forget()
 
 
 @pytest.mark.parametrize("template", ["ext4", "xfs"], indirect=True)
@@ -45,22 +42,15 @@ def test_a_power_cut_at_a_random_moment_of_an_update_leaves_the_old_version_or_t
     with Row("R3", f"power cut, {template.filesystem}") as row:
         for n in moments(rng, total, amount("R3")):
             lives_on = rng.random() < 0.5
-            with row.point(f"call {n} of {total}, {'lives on' if lives_on else 'killed'}"):
-                disk = template.copied(ground / "cut.img")
-                try:
-                    cut_and_look(disk, seeds, nursery, n=n, lives_on=lives_on)
-                finally:
-                    disk.forget()
+            point = row.point(f"call {n} of {total}, {'lives on' if lives_on else 'killed'}")
+            with point, temporary(template.copied(ground / "cut.img")) as disk:
+                cut_and_look(disk, seeds, nursery, n=n, lives_on=lives_on)
 
 
 def calls_of_an_update(template: Disk, ground: Path, seeds: Path, nursery: Nursery) -> int:
-    disk = template.copied(ground / "counted.img")
-    try:
-        with disk as folder:
-            scene = Scene(folder, seeds, nursery)
-            return len(scene.sync(NEW, Watching(str(scene.store))).plan.seen)
-    finally:
-        disk.forget()
+    with temporary(template.copied(ground / "counted.img")) as disk, disk as folder:
+        scene = Scene(folder, seeds, nursery)
+        return len(scene.sync(NEW, Watching(str(scene.store))).plan.seen)
 
 
 def cut_and_look(disk: Disk, seeds: Path, nursery: Nursery, *, n: int, lives_on: bool) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.torture.amounts import amount, randomness
-from tests.torture.disk import Disk
+from tests.torture.disk import Disk, temporary
 from tests.torture.faults import FailAt, FillDisk, Watching, moments
 from tests.torture.figures import Row
 from tests.torture.invariants import assert_invariants, assert_nothing_is_torn_or_lost, assert_struck
@@ -86,12 +86,9 @@ def assert_given_up(ended: Ended[FailAt], rewritten: set[str], version: Version)
 @pytest.fixture
 def small(request: pytest.FixtureRequest, ground: Path, seeds: Path, nursery: Nursery) -> Iterator[Scene]:
     """A store on a small disk of its own."""
-    disk = Disk.made(ground / "small.img", request.param, size=SIZES[request.param])
-    try:
-        with disk as folder:
-            yield Scene(folder, seeds, nursery)
-    finally:
-        disk.forget()
+    made = Disk.made(ground / "small.img", request.param, size=SIZES[request.param])
+    with temporary(made) as disk, disk as folder:
+        yield Scene(folder, seeds, nursery)
 
 
 @pytest.mark.parametrize("small", ["ext4", "xfs", "btrfs"], indirect=True)
