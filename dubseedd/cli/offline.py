@@ -14,11 +14,12 @@ from dubseedd.cli.exits import DONE, FAILED, complain
 from dubseedd.cli.progress import Display, display
 from dubseedd.cli.views import NO_ERROR, Error, JobView
 from dubseedd.cli.working import watched
+from dubseedd.core import tidings
 from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
-from dubseedd.core.enrolment import signed_by
 from dubseedd.core.events import Event
 from dubseedd.core.receipt import Receipt
+from dubseedd.core.tidings import Tiding
 from dubseedd.engine.configfile import load
 from dubseedd.engine.durable import FOLDER
 from dubseedd.engine.history import History
@@ -38,11 +39,11 @@ from dubseedd.names import ErrorName, EventName, Field
 Result = dict[str, Any]
 """What came of one bundle, as the JSON shows it."""
 
-OUTCOMES: dict[Readiness, tuple[str, EventName]] = {
-    Readiness.STAGED: ("installed", EventName.BUNDLE_INSTALLED),
-    Readiness.ADOPTABLE: ("adopted", EventName.BUNDLE_ADOPTED),
-    Readiness.CURRENT: ("current", EventName.BUNDLE_CURRENT),
-    Readiness.PLANNED: ("planned", EventName.BUNDLE_FOUND),
+OUTCOMES: dict[Readiness, str] = {
+    Readiness.STAGED: "installed",
+    Readiness.ADOPTABLE: "adopted",
+    Readiness.CURRENT: "current",
+    Readiness.PLANNED: "planned",
 }
 
 
@@ -75,15 +76,9 @@ def _settle(store: Store) -> None:
     with writing_store(store.path):
         settled = settle(store)
     for receipt in settled.finished:
-        _settled(store, receipt)
+        _record(store, tidings.completed(receipt))
     for trouble in settled.troubles:
         complain(f"a publication that was cut short cannot be finished yet: {trouble}; check the store's disk")
-
-
-def _settled(store: Store, receipt: Receipt) -> None:
-    message = f"{receipt.name} is installed: its publication was cut short and is complete now"
-    fields = {Field.BUNDLE: receipt.name, Field.MANIFEST: receipt.manifest_sha256}
-    _record(store, EventName.BUNDLE_INSTALLED, message, fields)
 
 
 def _seed(folder: str, config: Config) -> SeedFolder:
@@ -116,7 +111,7 @@ class OfflineSync:
             note=self._note,
             gave_up=self._gave_up,
             adopted=self._adopted,
-            settled=lambda receipt: _settled(store, receipt),
+            settled=lambda receipt: _record(store, tidings.completed(receipt)),
         )
 
     def run(self, seed: SeedFolder) -> Result:
@@ -125,14 +120,14 @@ class OfflineSync:
         try:
             if offer.refusal:
                 raise offer.refusal
-            readiness = watched(lambda: self._work(seed), self._job, meter, self._tools.stop, self._screen)
-            result["outcome"], event = OUTCOMES[readiness]
-            sentence = f"{offer.name} is {result['outcome']}{signed_by(offer.signer)}"
-            self._tell(event, sentence, {Field.MANIFEST: offer.manifest_sha256})
+            readiness, tiding = watched(lambda: self._work(seed), self._job, meter, self._tools.stop, self._screen)
+            result["outcome"] = OUTCOMES[readiness]
+            if tiding:
+                self._tell(tiding)
         except Failure as failure:
             event = EventName.BUNDLE_REFUSED if offer.refusal else EventName.JOB_FAILED
-            fields = {Field.ERROR: failure.error.full, Field.FILE: failure.file}
-            self._tell(event, f"{shown(offer.name)}: {failure.sentence}", fields)
+            more: dict[Field, str | int] = {Field.ERROR: failure.error.full, Field.FILE: failure.file}
+            self._tell(Tiding(event, f"{shown(offer.name)}: {failure.sentence}", more))
             result["error"] = Error(*failure.pair)
             result["outcome"] = "refused" if offer.refusal else "failed"
         planned = meter.bytes_total if result["outcome"] == "planned" else meter.bytes_done
@@ -142,33 +137,39 @@ class OfflineSync:
     def _job(self) -> JobView:
         return JobView("", 1, "sync", self._offer.name, "queued")
 
-    def _work(self, seed: SeedFolder) -> Readiness:
+    def _work(self, seed: SeedFolder) -> tuple[Readiness, Tiding | None]:
         with closing(BundleSync(self._store, self._wish, self._tools)) as work:
             readiness = work.prepare(seed)
-            if readiness in (Readiness.STAGED, Readiness.ADOPTABLE):
-                work.publish()
-        return readiness
+            match readiness:
+                case Readiness.STAGED:
+                    return readiness, tidings.installed(work.publish())
+                case Readiness.ADOPTABLE:
+                    return readiness, tidings.adopted(work.publish())
+                case Readiness.CURRENT:
+                    return readiness, tidings.current(self._offer.name, self._offer.manifest_sha256)
+            return readiness, None
 
     def _note(self, sentence: str) -> None:
-        self._tell(EventName.BUNDLE_FOUND, sentence)
+        self._tell(Tiding(EventName.BUNDLE_FOUND, sentence, {}))
         self._say(sentence)
 
     def _gave_up(self, sentence: str) -> None:
-        self._tell(EventName.BUNDLE_REMOVED, sentence)
+        self._tell(Tiding(EventName.BUNDLE_REMOVED, sentence, {}))
         self._say(sentence)
 
     def _adopted(self, receipt: Receipt) -> None:
-        sentence = f"{receipt.name} was put there by hand and is verified now: adopted, nothing was copied"
-        self._tell(EventName.BUNDLE_ADOPTED, sentence, {Field.MANIFEST: receipt.manifest_sha256})
-        self._say(sentence)
+        """An older revision, which is updated next."""
+        tiding = tidings.adopted(receipt)
+        self._tell(tiding)
+        self._say(tiding.sentence)
 
     def _say(self, sentence: str) -> None:
         if not self._quiet:
             print(sentence, flush=True)
 
-    def _tell(self, name: EventName, message: str, more: dict[Field, str] | None = None) -> None:
+    def _tell(self, tiding: Tiding) -> None:
         if not self._wish.dry_run:
-            _record(self._store, name, message, {Field.BUNDLE: self._offer.name, **(more or {})})
+            _record(self._store, tiding._replace(fields={Field.BUNDLE: self._offer.name, **tiding.fields}))
 
 
 def _line(result: Result) -> str:
@@ -210,17 +211,18 @@ def _verify_one(store: Store, receipt: Receipt, *, quiet: bool) -> Result:
         fresh = watched(lambda: verify_bundle(store, receipt, meter, stop, now=_now()), job, meter, stop, screen)
     error, message = fresh.damage
     if error:
-        _record(store, EventName.BUNDLE_DAMAGED, message, {Field.BUNDLE: name, Field.ERROR: error})
+        _record(store, tidings.damaged(fresh))
         complain(message)
     elif not quiet:
         print(f"{name} is whole: {len(fresh.files)} files, {show.size(fresh.size)}", flush=True)
     return {"name": name, "error": Error(error, message)}
 
 
-def _record(store: Store, name: EventName, message: str, fields: dict[Field, str]) -> None:
+def _record(store: Store, tiding: Tiding) -> None:
     """Write an event into the history. What was done stands even where that cannot be."""
+    event, sentence, fields = tiding
     try:
-        History(store.own).append(Event(name, message, _now(), {Field.EVENT: name.value, **fields}))
+        History(store.own).append(Event(event, sentence, _now(), {Field.EVENT: event.value, **fields}))
     except OSError as error:
         complain(f"the history of {store.path} cannot be written ({error.strerror}); make room there")
 

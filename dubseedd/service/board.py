@@ -3,10 +3,12 @@
 Events are stamped here and go to journal and history; changes of state go to the listeners, the D-Bus face above all.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 from dubseedd.core.events import Event
-from dubseedd.core.receipt import Receipt
+from dubseedd.core.tidings import Tiding
 from dubseedd.engine.store import StoredBundle
 from dubseedd.names import EventName, Field
 from dubseedd.service.job import Job
@@ -47,18 +49,9 @@ class Board:
         """Record an event: one line for a person, fields for programs."""
         self._recorder.record(Event(name, message, self.clock(), {Field.EVENT: name.value, **(fields or {})}))
 
-    def tell_settled(self, receipt: Receipt) -> None:
-        """A publication that was cut short after its switch is complete now."""
-        self.tell(
-            EventName.BUNDLE_INSTALLED,
-            f"{receipt.name} is installed: its publication was cut short and is complete now",
-            {Field.BUNDLE: receipt.name, Field.MANIFEST: receipt.manifest_sha256},
-        )
-
-    def tell_damaged(self, receipt: Receipt, fields: dict[Field, str | int]) -> None:
-        """A verification has found damage."""
-        error, sentence = receipt.damage
-        self.tell(EventName.BUNDLE_DAMAGED, sentence, {**fields, Field.ERROR: error})
+    def report(self, tiding: Tiding, fields: Mapping[Field, str | int] = MappingProxyType({})) -> None:
+        """Record what is told of a bundle, with more fields where a job or a seed brought it about."""
+        self.tell(tiding.event, tiding.sentence, {**fields, **tiding.fields})
 
     def changed(self, thing: Thing) -> None:
         for listener in self.listeners:

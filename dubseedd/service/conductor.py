@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from dubseedd import __version__
+from dubseedd.core import tidings
 from dubseedd.core.config import Config
 from dubseedd.core.device import BlockEvent
 from dubseedd.core.lifecycle import JobState, SeedState
@@ -111,7 +112,7 @@ class Conductor:
         """Finish what a crash cut short, look at the store and at every seed that is there; then follow events."""
         settled = await self._in_store(lambda: settle(self.store))
         for receipt in settled.finished:
-            self.board.tell_settled(receipt)
+            self.board.report(tidings.completed(receipt))
         for trouble in settled.troubles:
             log.error("a publication that was cut short cannot be finished yet: %s; check the store's disk", trouble)
         self.board.tell(

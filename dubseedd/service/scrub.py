@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from dubseedd.core import tidings
 from dubseedd.core.config import Config
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine.leisure import Rests, step_back
@@ -19,7 +20,6 @@ from dubseedd.engine.store import BundleState
 from dubseedd.engine.trouble import writing_store
 from dubseedd.engine.verifying import Verification
 from dubseedd.errors import Cancelled, Failure
-from dubseedd.names import Field
 from dubseedd.service.board import Board, Listener
 from dubseedd.service.job import MICROSECONDS
 from dubseedd.service.shelf import Shelf
@@ -129,6 +129,6 @@ class Scrub(Listener):
             return
         await self._shelf.refresh_one(fresh.name)
         if fresh.damage[0]:
-            self._board.tell_damaged(fresh, {Field.BUNDLE: fresh.name, Field.MANIFEST: fresh.manifest_sha256})
+            self._board.report(tidings.damaged(fresh))
         else:
             log.info("%s was read back and is whole", fresh.name)

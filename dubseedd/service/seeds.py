@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
+from dubseedd.core import tidings
 from dubseedd.core.bundle import shown
 from dubseedd.core.config import Automatic, Config
 from dubseedd.core.device import BlockDevice, BlockEvent, Change, Number, Plugs
@@ -218,7 +219,7 @@ class Seeds:
             {**fields, **size},
         )
         if verdict == "current":
-            self._board.tell(EventName.BUNDLE_CURRENT, f"{name} is current, nothing to do", fields)
+            self._board.report(tidings.current(offer.name, offer.manifest_sha256), fields)
 
     async def judge(self, seed: Seed) -> None:
         """Compare what a seed offers with the store, as it is now; one at a time, or the last word would be any."""

@@ -12,17 +12,16 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
 
+from dubseedd.core import tidings
 from dubseedd.core.config import Config
-from dubseedd.core.enrolment import signed_by
 from dubseedd.core.lifecycle import JobKind, JobState
 from dubseedd.core.progress import Milestones
-from dubseedd.core.receipt import Receipt
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.syncing import BundleSync, Readiness
 from dubseedd.engine.transfer import SyncTools
 from dubseedd.engine.verifying import verify
 from dubseedd.errors import CallRefused, Failure, Interrupted, SeedGone, StoreTrouble
-from dubseedd.names import ErrorName, EventName, Field
+from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Board
 from dubseedd.service.job import Job
 from dubseedd.service.mounting import Mounting
@@ -85,7 +84,7 @@ class Work:
             if published:  # what the sync knew of every file is forgotten before the store is read again
                 await self._show(job.bundle)
         if readiness is Readiness.CURRENT:
-            self._tell(job, EventName.BUNDLE_CURRENT, f"{job.bundle} is current, nothing to do")
+            self._board.report(tidings.current(job.bundle, job.wish.manifest_sha256), job.fields)
 
     async def _prepare(self, job: Job, seed: Seed, sync: BundleSync, config: Config, held: AsyncExitStack) -> Readiness:
         def prepare(root: int) -> Readiness:
@@ -117,33 +116,14 @@ class Work:
         async with self._turn(job, self._publishing):
             self._enter(job, JobState.PUBLISHING)
             receipt = await in_thread(sync.publish)
-        if adopted:
-            self._adopted(job, receipt)
-        else:
-            self._tell_installed(job, receipt)
+        job.wish = replace(job.wish, manifest_sha256=receipt.manifest_sha256)
+        self._board.report((tidings.adopted if adopted else tidings.installed)(receipt), job.fields)
 
     async def _show(self, name: str) -> None:
         """Let everybody see what was published."""
         bundle = await self._shelf.refresh_one(name)
         if bundle:
             self._board.installed(bundle)
-
-    def _tell_installed(self, job: Job, receipt: Receipt) -> None:
-        job.wish = replace(job.wish, manifest_sha256=receipt.manifest_sha256)
-        self._board.tell(
-            EventName.BUNDLE_INSTALLED,
-            f"{job.bundle} is installed: {len(receipt.files)} files, {receipt.size:,} bytes, every one verified"
-            f"{signed_by(receipt.signer)}",
-            {**job.fields, Field.BYTES_TOTAL: receipt.size},
-        )
-
-    def _adopted(self, job: Job, receipt: Receipt) -> None:
-        self._board.tell(
-            EventName.BUNDLE_ADOPTED,
-            f"{job.bundle} was put there by hand and is verified now: adopted, nothing was copied"
-            f"{signed_by(receipt.signer)}",
-            {**job.fields, Field.MANIFEST: receipt.manifest_sha256},
-        )
 
     async def _verify(self, job: Job) -> None:
         store, name = self._shelf.store, job.bundle
@@ -156,7 +136,7 @@ class Work:
             fresh = await job.halt.run(lambda: verify(store, receipt, meter, flag, now=now), left_behind=lambda: None)
             await self._shelf.refresh_one(name)
         if fresh.damage[0]:
-            self._board.tell_damaged(fresh, job.fields)
+            self._board.report(tidings.damaged(fresh), job.fields)
             raise StoreTrouble(ErrorName(fresh.damage[0].rpartition(".")[2]), fresh.damage[1])
 
     def _tools(self, job: Job, config: Config) -> SyncTools:
@@ -168,8 +148,8 @@ class Work:
             stop=job.halt.flag,
             note=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_FOUND, sentence),
             gave_up=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_REMOVED, sentence),
-            adopted=lambda receipt: _later(loop, self._adopted, job, receipt),
-            settled=lambda receipt: _later(loop, self._board.tell_settled, receipt),
+            adopted=lambda receipt: _later(loop, lambda: self._board.report(tidings.adopted(receipt), job.fields)),
+            settled=lambda receipt: _later(loop, self._board.report, tidings.completed(receipt)),
             spoken_for=lambda: self._spoken_for(job),
         )
 

@@ -1,0 +1,56 @@
+"""Tidings: what is told of a bundle of the store, in the same words by the daemon and by commands that need none."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from dubseedd.core.enrolment import signed_by
+from dubseedd.core.receipt import Receipt
+from dubseedd.names import EventName, Field
+
+
+class Tiding(NamedTuple):
+    """An event that has no time yet: one line for a person, fields for programs."""
+
+    event: EventName
+    sentence: str
+    fields: Mapping[Field, str | int]
+
+
+def installed(receipt: Receipt) -> Tiding:
+    """It was published."""
+    sentence = (
+        f"{receipt.name} is installed: {len(receipt.files)} files, {receipt.size:,} bytes, every one verified"
+        f"{signed_by(receipt.signer)}"
+    )
+    return Tiding(EventName.BUNDLE_INSTALLED, sentence, {**_fields(receipt), Field.BYTES_TOTAL: receipt.size})
+
+
+def completed(receipt: Receipt) -> Tiding:
+    """Its publication was cut short after the switch, and has been finished."""
+    sentence = f"{receipt.name} is installed: its publication was cut short and is complete now"
+    return Tiding(EventName.BUNDLE_INSTALLED, sentence, _fields(receipt))
+
+
+def adopted(receipt: Receipt) -> Tiding:
+    """It was the runbook's work, and is ours now."""
+    sentence = (
+        f"{receipt.name} was put there by hand and is verified now: adopted, nothing was copied"
+        f"{signed_by(receipt.signer)}"
+    )
+    return Tiding(EventName.BUNDLE_ADOPTED, sentence, _fields(receipt))
+
+
+def current(name: str, manifest_sha256: str) -> Tiding:
+    """The seed has what is installed."""
+    fields = {Field.BUNDLE: name, Field.MANIFEST: manifest_sha256}
+    return Tiding(EventName.BUNDLE_CURRENT, f"{name} is current, nothing to do", fields)
+
+
+def damaged(receipt: Receipt) -> Tiding:
+    """A verification has found it so."""
+    error, sentence = receipt.damage
+    return Tiding(EventName.BUNDLE_DAMAGED, sentence, {**_fields(receipt), Field.ERROR: error})
+
+
+def _fields(receipt: Receipt) -> dict[Field, str | int]:
+    return {Field.BUNDLE: receipt.name, Field.MANIFEST: receipt.manifest_sha256}
