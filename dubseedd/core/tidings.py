@@ -19,7 +19,7 @@ class Tiding(NamedTuple):
 def installed(receipt: Receipt) -> Tiding:
     """It was published."""
     sentence = (
-        f"{receipt.name} is installed: {len(receipt.files)} files, {receipt.size:,} bytes, every one verified"
+        f"{receipt.name} is installed: {_files(receipt)}, {receipt.size:,} bytes, every one verified"
         f"{signed_by(receipt.signer)}"
     )
     return Tiding(EventName.BUNDLE_INSTALLED, sentence, {**_fields(receipt), Field.BYTES_TOTAL: receipt.size})
@@ -50,6 +50,10 @@ def damaged(receipt: Receipt) -> Tiding:
     """A verification has found it so."""
     error, sentence = receipt.damage
     return Tiding(EventName.BUNDLE_DAMAGED, sentence, {**_fields(receipt), Field.ERROR: error})
+
+
+def _files(receipt: Receipt) -> str:
+    return f"{len(receipt.files)} file{'' if len(receipt.files) == 1 else 's'}"
 
 
 def _fields(receipt: Receipt) -> dict[Field, str | int]:

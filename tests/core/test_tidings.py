@@ -20,7 +20,7 @@ RECEIPT = Receipt(
 def test_what_is_installed_is_told_with_its_amount_and_whoever_signed_it() -> None:
     event, sentence, fields = tidings.installed(replace(RECEIPT, signer="ops@example.org"))
     assert event is EventName.BUNDLE_INSTALLED
-    assert sentence == "tiny is installed: 1 files, 2,000 bytes, every one verified, signed by ops@example.org"
+    assert sentence == "tiny is installed: 1 file, 2,000 bytes, every one verified, signed by ops@example.org"
     assert fields == {Field.BUNDLE: "tiny", Field.MANIFEST: "m" * 64, Field.BYTES_TOTAL: 2_000}
 
 
