@@ -4,6 +4,8 @@ PYTHON_VENV := .venv/bin/python
 PYTEST_ARGS ?=
 SIZE ?= 256MiB
 SEED ?=
+SECONDS ?= 60
+TARGET ?=
 SMALL ?= 100000
 RUNS ?= 5
 ONLY ?=
@@ -47,7 +49,7 @@ FILES = \
   dubseedd/bus/org.dubnium.Seed1.xml:$(dbusdir)/interfaces/org.dubnium.Seed1.xml \
   $(patsubst %,%:$(catalogdir)/dubseedd.catalog,$(wildcard systemd/dubseedd.catalog))
 
-.PHONY: help provision try test lint coverage torture fuzz-bus measure bench install uninstall clean
+.PHONY: help provision try test lint coverage torture fuzz fuzz-bus measure bench install uninstall clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -72,6 +74,10 @@ torture: provision  ## kill, cut the power, break disks and sticks, for an hour 
 
 fuzz-bus: provision  ## let a stranger say all that can be said on the bus [CALLS=1000000] [FUZZ_SEED=1]
 	@CALLS="$(CALLS)" FUZZ_SEED="$(FUZZ_SEED)" $(PYTHON_VENV) -m pytest -s tests/integration/test_hostile_callers.py
+
+fuzz: provision  ## feed the parsers what a fuzzer makes up [SECONDS=3600] [TARGET=manifest]
+	@$(PYTHON_VENV) -c 'import atheris' 2>/dev/null || .venv/bin/pip install --quiet atheris 2>/dev/null || true
+	@$(PYTHON_VENV) -m tests.fuzz --seconds "$(SECONDS)" --target "$(TARGET)"
 
 measure: provision  ## what one sync and an idle daemon cost on this machine
 	@$(PYTHON_VENV) -m tests.measure
