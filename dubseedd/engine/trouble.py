@@ -52,7 +52,7 @@ def writing_store(path: str) -> Iterator[None]:
             ) from error
         raise StoreTrouble(
             ErrorName.WRITE_FAILED,
-            f"{shown(path)} cannot be written to the store: {os.strerror(error.errno or 0)}; check the store's disk",
+            f"the store's disk fails at {shown(path)}: {os.strerror(error.errno or 0)}; check that disk",
             file=path,
         ) from error
 

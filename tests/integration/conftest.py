@@ -1,6 +1,6 @@
 """A real machine for every test: udevd, a private bus with polkitd and udisksd, loop devices as sticks, the daemon."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,9 @@ def make_stick(tmp_path: Path) -> MakeStick:
 def daemon(machine: Machine, tmp_path: Path, undo: ExitStack) -> StartDaemon:
     """Starts a daemon: daemon(sync.automatic = "off")."""
 
-    def start(config: str = "", *, store: Path | None = None) -> Daemon:
+    def start(config: str = "", *, store: Path | None = None, within: Sequence[str] = ()) -> Daemon:
         process = Daemon(tmp_path, machine.environment, config, store)
-        process.start(undo)
+        process.start(undo, *within)
         return process
 
     return start

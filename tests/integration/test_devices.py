@@ -98,3 +98,15 @@ async def test_a_device_in_fstab_is_taken_where_that_mounts_it_safely(
         assert not (process.store / "tiny").exists()
     await client.until_safe()
     assert not os.path.ismount(point)
+
+
+async def test_a_daemon_that_new_mounts_do_not_reach_refuses_the_empty_folder_that_it_finds(
+    make_stick: MakeStick, daemon: StartDaemon, plug: PlugIn, client: Client
+) -> None:
+    """As under MountFlags=private: UDisks2 mounts the stick where the daemon does not see it."""
+    process = daemon(within=("unshare", "--mount", "--propagation", "private"))
+    plug(make_stick({"tiny": FILES}))
+    (seed,) = await client.until_seed("failed")
+    assert seed["Error"][0].endswith(".UnsafeMount")
+    await client.until_safe()
+    assert not (process.store / "tiny").exists()

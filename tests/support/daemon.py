@@ -163,9 +163,9 @@ class Daemon:
         self.address = environment["DBUS_SYSTEM_BUS_ADDRESS"]
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, undo: ExitStack) -> None:
-        """Start it and wait until it is ready."""
-        argv = (sys.executable, "-m", "dubseedd.daemon", "--config", str(self.config), "--log-level", "debug")
+    def start(self, undo: ExitStack, *within: str) -> None:
+        """Start it, by another program where one is given, and wait until it is ready."""
+        argv = (*within, sys.executable, "-m", "dubseedd.daemon", "--config", str(self.config), "--log-level", "debug")
         self.process = start_notifying(undo, self.folder, *argv, environment=self.environment)
 
     @property
