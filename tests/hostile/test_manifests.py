@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from dubseedd.core.manifest import Manifest, parse, render
 from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName
@@ -94,6 +96,7 @@ def manifests(rng: random.Random, amount: int) -> Iterator[bytes]:
         yield bytes(raw)
 
 
+@pytest.mark.timeout(0)
 def test_what_is_accepted_sha256sum_accepts_with_the_same_names(tmp_path: Path) -> None:
     accepted = 0
     for number in range(-(-AMOUNT // BATCH)):
