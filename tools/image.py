@@ -5,6 +5,7 @@ with attached(empty_image(path, 64 << 20, "ext4", "-L", "NAME")) as node:
 """
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -59,9 +60,13 @@ def detach(node: str, image: Path) -> None:
 
 
 def release(image: Path) -> None:
-    """Pull out whatever the image is attached to."""
-    for node in attached_to(image):
-        detach(node, image)
+    """Pull out whatever the image is attached to; an interruption has to wait until that is done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        for node in attached_to(image):
+            detach(node, image)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def attached_to(image: Path) -> list[str]:
