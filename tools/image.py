@@ -6,6 +6,7 @@ with attached(empty_image(path, 64 << 20, "ext4", "-L", "NAME")) as node:
 
 import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ MAKERS: Mapping[str, tuple[str, ...]] = {
     "btrfs": ("mkfs.btrfs", "-q", "-f"),
 }
 """What makes each file system, whatever was there; each takes its label after -L."""
+
+ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 def empty_image(image: Path, size_bytes: int, filesystem: str = "ext4", *options: str) -> Path:
@@ -61,12 +64,30 @@ def detach(node: str, image: Path) -> None:
 
 def release(image: Path) -> None:
     """Pull out whatever the image is attached to; an interruption has to wait until that is done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
+    with uninterrupted():
         for node in attached_to(image):
             detach(node, image)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A block that an interruption does not cut short, nor the programs that it starts; it comes right after.
+
+    A blocked signal is kept from this thread and from its children; that the kernel may then hand it to another
+    thread, Python still runs its handler in the main one.
+    """
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {each: signal.signal(each, lambda number, _frame: came.append(number)) for each in ENDS if main}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    try:
+        yield
     finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in came:
+            signal.raise_signal(signal.Signals(number))
 
 
 def attached_to(image: Path) -> list[str]:
