@@ -1,0 +1,145 @@
+"""What may be typed behind dubseedctl: a row for every command, with its options and examples to copy."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dubseedd import __version__
+
+JSON_HELP = 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
+FIRST_STEPS = ("dubseedctl status", "dubseedctl watch", "dubseedctl sync --bundle llama", "dubseedctl eject")
+SEE_ALSO = "dubseedctl COMMAND --help shows the options of a command, and examples."
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and its options."""
+    top = argparse.ArgumentParser(
+        prog="dubseedctl",
+        description="Ask dubseedd what it does, and tell it what to do.",
+        epilog=_examples(("dubseedctl status", "dubseedctl watch", "dubseedctl sync --bundle llama"))
+        + f"\n{SEE_ALSO}\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"dubseedctl {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for row in COMMANDS:
+        added = commands.add_parser(
+            row.name,
+            help=row.does,
+            description=row.does[0].upper() + row.does[1:] + ".",
+            epilog=_examples(row.examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        row.options(added)
+        if row.data:
+            added.add_argument("--json", action="store_true", help=JSON_HELP)
+    return top
+
+
+def _examples(lines: tuple[str, ...]) -> str:
+    return "examples:\n" + "".join(f"  {line}\n" for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: what it does in one line, examples of its use, its options, and whether it shows data."""
+
+    name: str
+    does: str
+    examples: tuple[str, ...]
+    options: Callable[[argparse.ArgumentParser], None] = lambda _: None
+    data: bool = True
+
+
+def _watch(command: argparse.ArgumentParser) -> None:
+    ends = command.add_mutually_exclusive_group()
+    ends.add_argument("--once", action="store_true", help="do not wait for a job")
+    ends.add_argument("--forever", action="store_true", help="do not end")
+
+
+def _sync(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--seed", type=_given, metavar="S", help="UUID or device; default: every seed")
+    command.add_argument("--bundle", type=_given, metavar="B", help="one bundle; default: all")
+    command.add_argument("--dry-run", action="store_true", help="plan only: nothing is copied or published")
+    command.add_argument("--replace-foreign", action="store_true", help="replace a folder that dubseedd did not make")
+    command.add_argument(
+        "--from", dest="from_folder", type=_given, metavar="DIR", help="without the daemon: a mounted seed or folder"
+    )
+    _without_daemon(command)
+
+
+def _verify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("bundles", nargs="*", type=_given, metavar="BUNDLE", help="default: every bundle")
+    command.add_argument("--offline", action="store_true", help="without the daemon")
+    _without_daemon(command)
+
+
+def _without_daemon(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--store", type=_given, metavar="DIR", help="without the daemon: the store, default from the configuration"
+    )
+    command.add_argument(
+        "--config", type=_given, metavar="FILE", help="without the daemon: take just this configuration file"
+    )
+
+
+def _cancel(command: argparse.ArgumentParser) -> None:
+    command.add_argument("job", nargs="?", type=int, metavar="JOB", help="its number; default: every job")
+
+
+def _eject(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "seed", nargs="?", type=_given, metavar="SEED", help="device, UUID or mount point; default: the only one"
+    )
+    command.add_argument("--power-off", action="store_true", help="power its drive down as well")
+
+
+def _given(word: str) -> str:
+    """An argument that is not empty: an unset variable of a script must not mean the default."""
+    if not word:
+        raise argparse.ArgumentTypeError("may not be empty")
+    return word
+
+
+COMMANDS = (
+    Command(
+        "status", "daemon, seeds, jobs, bundles, and what to do next", ("dubseedctl status", "dubseedctl status --json")
+    ),
+    Command(
+        "watch",
+        "live progress; waits for the first job, ends with the last",
+        ("dubseedctl watch", "dubseedctl watch --once && echo done"),
+        _watch,
+    ),
+    Command("list", "the bundles in the store", ("dubseedctl list",)),
+    Command(
+        "sync",
+        "sync bundles from a seed into the store",
+        (
+            "dubseedctl sync --bundle llama",
+            "dubseedctl sync --seed /dev/sdb1 --dry-run",
+            "dubseedctl sync --from /media/seed --store /mnt/var/lib/dubnium/models",
+        ),
+        _sync,
+    ),
+    Command(
+        "verify",
+        "read installed bundles back from the disk",
+        ("dubseedctl verify llama", "dubseedctl verify --offline"),
+        _verify,
+    ),
+    Command(
+        "cancel",
+        "cancel a job; what was verified is kept",
+        ("dubseedctl cancel", "dubseedctl cancel 7"),
+        _cancel,
+        data=False,
+    ),
+    Command(
+        "eject",
+        "end the jobs of a seed and unmount it",
+        ("dubseedctl eject", "dubseedctl eject /dev/sdb1 --power-off"),
+        _eject,
+        data=False,
+    ),
+)
