@@ -1,4 +1,4 @@
-"""Calls from the bus: authorise, parse, one call of the conductor, format. What is not in the table is not ours.
+"""Calls from the bus: authorise, parse, one request, format. What is not in the table is not ours.
 
 Every error that a caller may see is one of names.ErrorName; whatever else goes wrong is Internal, and in the journal.
 """
@@ -21,6 +21,7 @@ from dubseedd.names import (
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
 from dubseedd.service.ports import Authority
+from dubseedd.service.requests import Requests
 from dubseedd.service.seed import Seed
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Calls:
 
     def __init__(self, conductor: Conductor, authority: Authority) -> None:
         self._conductor = conductor
+        self._requests = Requests(conductor)
         self._authority = authority
         self._methods: Mapping[tuple[str, str], Method] = {
             (MANAGER_INTERFACE, "Scan"): Method(Action.SYNC, self._scan),
@@ -74,7 +76,7 @@ class Calls:
         await self._authority.authorise(call.sender, action, interactive=call.interactive, details=details)
 
     async def _scan(self, _: IncomingCall) -> list[Any]:
-        await self._conductor.scan()
+        await self._requests.scan()
         return []
 
     async def _sync(self, call: IncomingCall) -> list[Any]:
@@ -92,7 +94,7 @@ class Calls:
         return options
 
     async def _start_sync(self, seed: str, bundle: str, options: Mapping[str, Any]) -> list[Any]:
-        jobs = await self._conductor.sync(
+        jobs = await self._requests.sync(
             seed,
             bundle,
             dry_run=options.get("dry-run", False),
@@ -104,23 +106,23 @@ class Calls:
     async def _verify(self, call: IncomingCall) -> list[Any]:
         bundle, options = call.body
         parse_options(options, NO_OPTIONS)
-        return [[faces.job_path(job) for job in self._conductor.verify(bundle)]]
+        return [[faces.job_path(job) for job in self._requests.verify(bundle)]]
 
     async def _verify_bundle(self, call: IncomingCall) -> list[Any]:
         parse_options(call.body[0], NO_OPTIONS)
-        return [faces.job_path(self._conductor.verify(self._bundle(call.path))[0])]
+        return [faces.job_path(self._requests.verify(self._bundle(call.path))[0])]
 
     async def _eject(self, call: IncomingCall) -> list[Any]:
         options = parse_options(call.body[0], EJECT_OPTIONS)
-        await self._conductor.eject(self._seed(call.path), power_off=options.get("power-off", False))
+        await self._requests.eject(self._seed(call.path), power_off=options.get("power-off", False))
         return []
 
     async def _cancel(self, call: IncomingCall) -> list[Any]:
-        self._conductor.cancel(self._job(call.path))
+        self._requests.cancel(self._job(call.path))
         return []
 
     async def _history(self, call: IncomingCall) -> list[Any]:
-        records = await self._conductor.history(call.body[0])
+        records = await self._requests.history(call.body[0])
         return [
             [
                 {key: Variant("x" if isinstance(value, int) else "s", value) for key, value in record.items()}

@@ -1,4 +1,5 @@
-"""The conductor: what the daemon does, as calls. The D-Bus face forwards to it, udev and UDisks2 report to it.
+"""The conductor: brings the parts together and keeps them going. udev and UDisks2 report to it; what it may be
+asked for is in `requests`.
 
 It owns all state, on one loop. Its parts: Seeds (plugged in), Jobs (work), Shelf (the store), Mounting, and the Board
 on which every change is posted.
@@ -16,18 +17,16 @@ from dubseedd.core import tidings
 from dubseedd.core.config import Config
 from dubseedd.core.device import BlockEvent
 from dubseedd.core.lifecycle import JobState, SeedState
-from dubseedd.engine.history import History
 from dubseedd.engine.housekeeping import expire_staging
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.publishing import settle
 from dubseedd.engine.store import BundleState, Store
-from dubseedd.engine.syncing import Wish
 from dubseedd.engine.trouble import writing_store
-from dubseedd.errors import NO_ERROR, CallRefused, Cancelled, Failure, Stopping
-from dubseedd.names import ErrorName, EventName
+from dubseedd.errors import NO_ERROR, Failure, Stopping
+from dubseedd.names import EventName
 from dubseedd.service.board import Board
 from dubseedd.service.job import Job
-from dubseedd.service.jobs import Jobs, ends_of
+from dubseedd.service.jobs import Jobs
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.ports import Clock, Devices, Disks, Recorder, Sleep
 from dubseedd.service.scrub import Scrub
@@ -44,8 +43,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STAGING_LIFE_SECONDS = 30 * 86400
-HISTORY_MOST = 1000
-LOOK_LIMIT_SECONDS = 60.0
 
 
 class Conductor:
@@ -66,18 +63,16 @@ class Conductor:
         self.config = config
         self.store = store
         self._devices = devices
-        self._disks = disks
-        self._recorder = recorder
-        self._history = History(store.own)
-        self._reading_history = asyncio.Lock()
+        self.disks = disks
+        self.recorder = recorder
         self.board = Board(recorder, clock)
         self.shelf = Shelf(store, self.board)
         self._trust = Trust(lambda: self.config, self.board)
-        self._mounting = Mounting(disks, MountRecord(runtime_folder), self.board)
+        self.mounting = Mounting(disks, MountRecord(runtime_folder), self.board)
         self.jobs = Jobs(
             config=lambda: self.config,
             shelf=self.shelf,
-            mounting=self._mounting,
+            mounting=self.mounting,
             board=self.board,
             present=self._present,
             after_end=self._after_job,
@@ -86,7 +81,7 @@ class Conductor:
             config=lambda: self.config,
             store=store,
             disks=disks,
-            mounting=self._mounting,
+            mounting=self.mounting,
             jobs=self.jobs,
             board=self.board,
             trust=self._trust,
@@ -118,7 +113,7 @@ class Conductor:
         self.board.tell(
             EventName.STARTED, f"dubseedd {__version__} watches for seeds labelled {self.config.seed.label}"
         )
-        self._undo.append(self._disks.watch(self.seeds.mounts_changed))
+        self._undo.append(self.disks.watch(self.seeds.mounts_changed))
         self._undo.append(self._devices.watch(self._on_event, self._on_lost))
         await self._look_around()
         self.board.listeners.append(self._wakefulness)
@@ -131,7 +126,7 @@ class Conductor:
         await self._scrub.stop()
         await self.seeds.stop()
         await self.jobs.stop(Stopping())
-        await self._mounting.stop(self.seeds.all.values())
+        await self.mounting.stop(self.seeds.all.values())
         self._wakefulness.stop()
         self.board.tell(EventName.STOPPED, "dubseedd has stopped")
 
@@ -160,6 +155,18 @@ class Conductor:
         with writing_store(self.store.path):
             await self.shelf.refresh()
         self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
+
+    async def look_again(self) -> None:
+        """Look for seeds and at the store, as at start."""
+        await self._look_around()
+        at_rest = (SeedState.DONE, SeedState.FAILED)
+        idle = [seed for seed in self.seeds.all.values() if seed.looked_at.is_set() and seed.state in at_rest]
+        for seed in idle:
+            seed.looked_at.clear()
+            seed.enter(SeedState.MOUNTING)
+            self.board.changed(seed)
+        self.seeds.serve(idle)
+        self.board.overall()
 
     async def _in_store(self, work: Callable[[], T]) -> T:
         """Blocking work on the store; the system's errors come as StoreTrouble."""
@@ -190,111 +197,6 @@ class Conductor:
             if job.state is not JobState.QUEUED:
                 self.jobs.resume(seed)
             self.seeds.settle(seed)
-
-    # Calls. Each raises a Failure.
-
-    async def scan(self) -> None:
-        """Look again for seeds and at the store, as at start."""
-        await self._look_around()
-        at_rest = (SeedState.DONE, SeedState.FAILED)
-        idle = [seed for seed in self.seeds.all.values() if seed.looked_at.is_set() and seed.state in at_rest]
-        for seed in idle:
-            seed.looked_at.clear()
-            seed.enter(SeedState.MOUNTING)
-            self.board.changed(seed)
-        self.seeds.serve(idle)
-        self.board.overall()
-
-    async def sync(
-        self,
-        seed: str,
-        bundle: str,
-        *,
-        dry_run: bool = False,
-        manifest_sha256: str = "",
-        replace_foreign: bool = False,
-    ) -> list[Job]:
-        """Queue the sync of one bundle, or of every acceptable one, from one seed or from all."""
-        jobs, refusals = [], []
-        for one in await self._chosen(seed):
-            for offer in one.offers.values():
-                if bundle not in ("", offer.name):
-                    continue
-                if offer.refusal:
-                    refusals.append(offer.refusal)
-                    continue
-                wish = Wish(
-                    offer.name,
-                    manifest_sha256=manifest_sha256 or offer.manifest_sha256,
-                    dry_run=dry_run,
-                    replace_foreign=replace_foreign,
-                )
-                jobs.append(self.jobs.sync(one, wish, asked=True))
-                self.seeds.settle(one)
-        if not jobs and refusals:
-            raise refusals[0]
-        if not jobs:
-            raise CallRefused(
-                ErrorName.NOT_FOUND,
-                f"no seed has {f'a bundle {bundle}' if bundle else 'any bundle'}; see dubseedctl status",
-            )
-        return jobs
-
-    async def _chosen(self, seed: str) -> list[Seed]:
-        chosen = [one for one in self.seeds.all.values() if seed in ("", *one.names)]
-        if not chosen:
-            which = f"no seed {seed} is plugged in" if seed else "no seed is plugged in"
-            raise CallRefused(ErrorName.NOT_FOUND, f"{which}; plug in a stick labelled {self.config.seed.label}")
-        try:
-            async with asyncio.timeout(LOOK_LIMIT_SECONDS):
-                for one in chosen:
-                    await one.looked_at.wait()
-        except TimeoutError:
-            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment") from None
-        return [one for one in chosen if not one.gone.is_set()]
-
-    def verify(self, bundle: str) -> list[Job]:
-        """Queue the verification of one installed bundle, or of all."""
-        stored = self.shelf.bundles.get(bundle)
-        if bundle and (stored is None or stored.state is BundleState.FOREIGN):
-            raise CallRefused(
-                ErrorName.NOT_FOUND, f"{bundle} is not installed by dubseedd; dubseedctl list shows what is"
-            )
-        names = (
-            [bundle] if bundle else [b.name for b in self.shelf.bundles.values() if b.state is not BundleState.FOREIGN]
-        )
-        return [self.jobs.verify(name) for name in names]
-
-    def cancel(self, job: Job) -> None:
-        self.jobs.cancel(job)
-
-    async def eject(self, seed: Seed, *, power_off: bool = False) -> None:
-        """End the jobs of a seed, unmount it and, on request, power its drive down."""
-        jobs = self.jobs.unfinished(seed)
-        for job in jobs:
-            job.halt.ask(Cancelled())
-        await ends_of(jobs)
-        if seed.readers:
-            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment")
-        await self._mounting.unmount(seed)
-        if seed.others_mounts:
-            raise CallRefused(
-                ErrorName.BUSY,
-                f"{seed.called} is mounted at {seed.others_mounts[0]} by somebody else; unmount it there: "
-                f"umount {seed.others_mounts[0]}",
-            )
-        if power_off:
-            await self._disks.power_off(seed.device)
-
-    async def history(self, most: int) -> list[dict[str, Any]]:
-        """The newest events first, at most `most` and never more than 1,000."""
-
-        def newest() -> list[dict[str, Any]]:
-            self._recorder.flush()
-            return self._history.newest(min(most, HISTORY_MOST))
-
-        async with self._reading_history:  # anybody may ask, as often as they like, and each answer takes its memory
-            return await in_thread(newest)
 
     # What everybody may know
 

@@ -29,6 +29,7 @@ from dubseedd.names import (
     Action,
     ErrorName,
 )
+from dubseedd.service.requests import Requests
 from tests.support.bundles import model_files
 from tests.support.caller import Caller
 from tests.support.polkitd import Agent, Polkitd, private_polkit
@@ -129,7 +130,7 @@ async def stage(world: World, tmp_path: Path) -> AsyncIterator[Stage]:
             conductor.board.listeners.append(Publisher(conductor, tree))
             tree.attach(connection)
             world.plug(world.stick({"tiny": model_files()}))
-            (job,) = await conductor.sync("", "tiny")
+            (job,) = await Requests(conductor).sync("", "tiny")
             await world.until(lambda: job.ended)
             await connection.request_name(BUS_NAME)
             (seed,) = conductor.seeds.all.values()

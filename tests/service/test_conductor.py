@@ -19,6 +19,7 @@ from dubseedd.service.board import Listener, Thing
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import REMEMBER_MOST, UNFINISHED_MOST, Jobs
+from dubseedd.service.requests import Requests
 from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
 from tests.support.world import World, conducted, config_of, is_served, served
@@ -54,7 +55,7 @@ async def test_a_scan_in_the_middle_of_a_look_leaves_it_alone(world: World) -> N
         looked_at.set()
         first = conductor.seeds.all[sticks[0].number]
         await first.looked_at.wait()
-        await conductor.scan()
+        await Requests(conductor).scan()
         held.set()
         await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
         assert first.looked_at.is_set()
@@ -66,9 +67,9 @@ async def test_an_eject_whose_caller_goes_away_leaves_no_job_half_ended(world: W
         world.plug(world.stick({"tiny": FILES}))
         seed = await served(world, conductor)
         mounted = world.hold("mount")
-        (job,) = await conductor.sync("", "tiny")
+        (job,) = await Requests(conductor).sync("", "tiny")
         await world.until(lambda: world.asked[-1] == "mount")
-        ejected = asyncio.ensure_future(conductor.eject(seed))
+        ejected = asyncio.ensure_future(Requests(conductor).eject(seed))
         await world.until(lambda: job.halt.reason)
         ejected.cancel()
         mounted.set()
@@ -82,9 +83,9 @@ async def test_a_job_is_cancelled_while_its_stick_is_being_mounted(world: World,
         stick = world.plug(world.stick({"tiny": FILES}))
         seed = await served(world, conductor)
         answered = world.hold(member)
-        (job,) = await conductor.sync("", "tiny")
+        (job,) = await Requests(conductor).sync("", "tiny")
         await world.until(lambda: world.asked[-1] == member)
-        conductor.cancel(job)
+        Requests(conductor).cancel(job)
         await world.until(lambda: job.state is JobState.CANCELLED)
         answered.set()
         await world.until(lambda: world.asked[-1] == "unmount" and seed.safe_to_remove)
@@ -99,7 +100,7 @@ class TestWhoseMountItIs:
             seed = await served(world, conductor)
             assert seed.state is SeedState.FAILED
             point = world.mounted_by_hand(stick)
-            await conductor.scan()
+            await Requests(conductor).scan()
             await served(world, conductor)
             assert seed.state is SeedState.DONE
             assert world.points[stick.number] == (point,)
@@ -112,7 +113,7 @@ class TestWhoseMountItIs:
             world.unmounted_by_hand(stick)
             point = world.mounted_by_hand(stick)
             await world.until(lambda: seed.others_mounts == (point,))
-            await conductor.scan()
+            await Requests(conductor).scan()
             await served(world, conductor)
             assert seed.state is SeedState.DONE
             assert world.points[stick.number] == (point,)
@@ -145,7 +146,7 @@ class TestWhoseMountItIs:
             if by_hand:
                 world.unmounted_by_hand(stick)
             else:
-                await conductor.eject(seed)
+                await Requests(conductor).eject(seed)
             await world.until(lambda: seed.safe_to_remove)
             assert seed.error == NO_ERROR
             assert "may be pulled out" in conductor.status
@@ -200,7 +201,7 @@ async def test_a_seed_that_cannot_be_looked_at_anew_has_failed(world: World) -> 
         world.plug(world.stick({"tiny": FILES}))
         seed = await served(world, conductor)
         world.refuse("mount")
-        await conductor.scan()
+        await Requests(conductor).scan()
         await served(world, conductor)
         assert (seed.state, seed.error[1]) == (SeedState.FAILED, "the world refuses to mount")
         assert not seed.offers
@@ -212,7 +213,7 @@ async def test_damage_that_is_found_changes_the_verdict_on_what_is_plugged_in(wo
         seed = await served(world, conductor)
         await world.until(lambda: seed.verdicts["tiny"] == "current")
         (world.folder / "store/tiny/config.json").write_bytes(b"{}")
-        conductor.verify("tiny")
+        Requests(conductor).verify("tiny")
         await world.until(lambda: seed.verdicts["tiny"] == "update")
 
 
@@ -223,7 +224,7 @@ async def test_a_store_that_cannot_be_read_leaves_no_seed_at_work(world: World) 
         seed = await served(world, conductor)
         receipt = world.folder / "store/.dubseed/receipts/tiny.json"
         receipt.symlink_to(receipt)
-        await conductor.sync("", "tiny")
+        await Requests(conductor).sync("", "tiny")
         assert seed.state is SeedState.WORKING
         await served(world, conductor)
         assert (seed.state, seed.error[0]) == (SeedState.FAILED, ErrorName.WRITE_FAILED.full)
@@ -247,7 +248,7 @@ async def test_bundles_are_verified_one_after_the_other(world: World) -> None:
         await served(world, conductor)
         seen = Most(conductor.jobs)
         conductor.board.listeners.append(seen)
-        jobs = conductor.verify("")
+        jobs = Requests(conductor).verify("")
         await world.until(lambda: all(job.state is JobState.DONE for job in jobs))
         assert (len(jobs), seen.most) == (3, 1)
 
@@ -280,9 +281,9 @@ async def test_of_ended_jobs_the_one_that_ended_first_is_forgotten_first(world: 
         world.plug(world.stick({"tiny": FILES}, uuid="quick"))
         await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
         mounted = world.hold("find", of=slow)
-        (long,) = await conductor.sync("slow", "")
+        (long,) = await Requests(conductor).sync("slow", "")
         for _ in range(REMEMBER_MOST):
-            (job,) = await conductor.sync("quick", "", dry_run=True)
+            (job,) = await Requests(conductor).sync("quick", "", dry_run=True)
             await world.until(lambda job=job: job.ended)
         mounted.set()
         await world.until(lambda: long.ended)
@@ -294,7 +295,8 @@ async def test_the_history_is_read_by_one_thread_however_many_ask(world: World) 
     async with conducted(world) as conductor:
         with world.writing:
             before = threading.active_count()
-            asked = [asyncio.ensure_future(conductor.history(1)) for _ in range(20)]
+            requests = Requests(conductor)
+            asked = [asyncio.ensure_future(requests.history(1)) for _ in range(20)]
             await asyncio.sleep(0)
             assert threading.active_count() <= before + 1
         await asyncio.gather(*asked)
@@ -305,7 +307,7 @@ async def test_a_cancel_that_comes_before_the_switch_is_heeded(world: World) -> 
     async with conducted(world, config_of(world, automatic=Automatic.OFF)) as conductor:
         world.plug(world.stick({"tiny": FILES}))
         await served(world, conductor)
-        (job,) = await conductor.sync("", "tiny")
+        (job,) = await Requests(conductor).sync("", "tiny")
         conductor.board.listeners.append(CancelsWhenReady(conductor))
         await world.until(lambda: job.ended)
         assert job.state is JobState.CANCELLED
@@ -320,7 +322,7 @@ class CancelsWhenReady(Listener):
 
     def changed(self, thing: Thing) -> None:
         if isinstance(thing, Job) and thing.state is JobState.WAITING:
-            self._conductor.cancel(thing)
+            Requests(self._conductor).cancel(thing)
 
 
 class TestTheStop:
@@ -329,7 +331,7 @@ class TestTheStop:
             world.plug(world.stick({"tiny": FILES}))
             await served(world, conductor)
         with pytest.raises(CallRefused, match="being stopped"):
-            conductor.verify("tiny")
+            Requests(conductor).verify("tiny")
 
 
 async def test_a_sync_whose_seed_leaves_while_it_is_looked_at_begins_nothing(world: World) -> None:
@@ -337,8 +339,8 @@ async def test_a_sync_whose_seed_leaves_while_it_is_looked_at_begins_nothing(wor
         stick = world.plug(world.stick({"tiny": FILES}))
         await served(world, conductor)
         world.hold("find")
-        await conductor.scan()
-        asked = asyncio.ensure_future(conductor.sync("", ""))
+        await Requests(conductor).scan()
+        asked = asyncio.ensure_future(Requests(conductor).sync("", ""))
         await asyncio.sleep(0)
         world.pull(stick)
         with pytest.raises(CallRefused, match="no seed has any bundle"):
@@ -370,7 +372,7 @@ async def test_of_two_verdicts_on_a_seed_the_later_one_stands(world: World) -> N
         store.hesitates.set()
         early = asyncio.ensure_future(conductor.seeds.judge(seed))
         await in_thread(store.judged.wait)
-        await conductor.sync("", "tiny")
+        await Requests(conductor).sync("", "tiny")
         await world.until(lambda: world.told(EventName.JOB_FINISHED))
         late = asyncio.ensure_future(conductor.seeds.judge(seed))
         await asyncio.wait({late}, timeout=0.2)
@@ -389,7 +391,7 @@ async def test_an_eject_in_the_middle_of_a_look_is_told_to_wait(world: World) ->
         first = conductor.seeds.all[sticks[0].number]
         await first.looked_at.wait()
         with pytest.raises(CallRefused, match="still being looked at") as refused:
-            await conductor.eject(first)
+            await Requests(conductor).eject(first)
         assert refused.value.error is ErrorName.BUSY
         held.set()
 

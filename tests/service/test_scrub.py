@@ -12,6 +12,7 @@ from dubseedd.engine.store import BundleState
 from dubseedd.names import EventName
 from dubseedd.service import scrub
 from dubseedd.service.conductor import Conductor
+from dubseedd.service.requests import Requests
 from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
 from tests.support.world import World, conducted, config_of, now, served
@@ -73,9 +74,9 @@ async def test_a_bundle_is_read_back_when_its_time_has_come_and_not_before(world
     async with conducted(world, config_of(world), clock=time) as conductor:
         await installed(world, conductor)
         time.now += 29 * DAY
-        await conductor.scan()
+        await Requests(conductor).scan()
         time.now += 2 * DAY
-        await conductor.scan()
+        await Requests(conductor).scan()
         await world.until(lambda: verified_at(conductor) == time.now)
         assert conductor.shelf.bundles["tiny"].state is BundleState.INSTALLED
 
@@ -87,7 +88,7 @@ async def test_damage_is_told_and_the_next_seed_mends_just_what_is_damaged(world
         damaged = world.folder / "store/tiny/tokenizer.json"
         damaged.write_bytes(damaged.read_bytes()[::-1])
         time.now += 31 * DAY
-        await conductor.scan()
+        await Requests(conductor).scan()
         await world.until(lambda: conductor.shelf.bundles["tiny"].state is BundleState.DAMAGED)
         (sentence,) = world.told(EventName.BUNDLE_DAMAGED)
         assert "tokenizer.json of tiny is damaged" in sentence
@@ -109,7 +110,7 @@ async def test_it_gives_way_to_a_seed_and_goes_on_with_the_file_that_it_was_in(
     async with conducted(world, config_of(world), clock=time) as conductor:
         await installed(world, conductor)
         time.now += 31 * DAY
-        await conductor.scan()
+        await Requests(conductor).scan()
         await in_thread(gates[0].reached.wait)
         assert conductor.status.endswith("; reading tiny back meanwhile")
         mounting = world.hold("mount")
@@ -130,7 +131,7 @@ async def test_an_interval_of_0_is_never(world: World, time: Time) -> None:
     async with conducted(world, replace(config, scrub=ScrubConfig(interval_seconds=0)), clock=time) as conductor:
         await installed(world, conductor)
         time.now += 1000 * DAY
-        await conductor.scan()
+        await Requests(conductor).scan()
         conductor.reconfigure(config)
         await world.until(lambda: verified_at(conductor) == time.now)
 

@@ -10,6 +10,7 @@ from dubseedd.core.device import BlockDevice
 from dubseedd.core.lifecycle import SeedState
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.conductor import Conductor
+from dubseedd.service.requests import Requests
 from tests.support.bundles import model_files
 from tests.support.signing import make_key, sign
 from tests.support.world import LABEL, World, conducted
@@ -50,10 +51,10 @@ async def test_digests_alone_decide_until_a_key_is_enrolled_and_a_scan_tells(
     async with conducted(world, config) as conductor:
         assert conductor.trust == "integrity"
         enrol(signers)
-        await conductor.scan()
+        await Requests(conductor).scan()
         assert conductor.trust == "signed"
         signers.unlink()
-        await conductor.scan()
+        await Requests(conductor).scan()
         assert conductor.trust == "integrity"
 
 

@@ -1,0 +1,131 @@
+"""Requests: what the daemon may be asked for, by whoever may ask. Each raises a Failure where it cannot be.
+
+What is asked for becomes jobs wherever it takes time; the D-Bus face forwards to here.
+"""
+
+import asyncio
+from typing import Any
+
+from dubseedd.engine.history import History
+from dubseedd.engine.store import BundleState
+from dubseedd.engine.syncing import Wish
+from dubseedd.errors import CallRefused, Cancelled
+from dubseedd.names import ErrorName
+from dubseedd.service.conductor import Conductor
+from dubseedd.service.job import Job
+from dubseedd.service.jobs import ends_of
+from dubseedd.service.seed import Seed
+from dubseedd.service.worker import in_thread
+
+HISTORY_MOST = 1000
+LOOK_LIMIT_SECONDS = 60.0
+
+
+class Requests:
+    """Puts requests to the conductor's parts."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+        self._history = History(conductor.store.own)
+        self._reading_history = asyncio.Lock()
+
+    async def scan(self) -> None:
+        """Look again for seeds and at the store, as at start."""
+        await self._conductor.look_again()
+
+    async def sync(
+        self,
+        seed: str,
+        bundle: str,
+        *,
+        dry_run: bool = False,
+        manifest_sha256: str = "",
+        replace_foreign: bool = False,
+    ) -> list[Job]:
+        """Queue the sync of one bundle, or of every acceptable one, from one seed or from all."""
+        jobs, refusals = [], []
+        for one in await self._chosen(seed):
+            for offer in one.offers.values():
+                if bundle not in ("", offer.name):
+                    continue
+                if offer.refusal:
+                    refusals.append(offer.refusal)
+                    continue
+                wish = Wish(
+                    offer.name,
+                    manifest_sha256=manifest_sha256 or offer.manifest_sha256,
+                    dry_run=dry_run,
+                    replace_foreign=replace_foreign,
+                )
+                jobs.append(self._conductor.jobs.sync(one, wish, asked=True))
+                self._conductor.seeds.settle(one)
+        if not jobs and refusals:
+            raise refusals[0]
+        if not jobs:
+            raise CallRefused(
+                ErrorName.NOT_FOUND,
+                f"no seed has {f'a bundle {bundle}' if bundle else 'any bundle'}; see dubseedctl status",
+            )
+        return jobs
+
+    async def _chosen(self, seed: str) -> list[Seed]:
+        chosen = [one for one in self._conductor.seeds.all.values() if seed in ("", *one.names)]
+        if not chosen:
+            which = f"no seed {seed} is plugged in" if seed else "no seed is plugged in"
+            raise CallRefused(
+                ErrorName.NOT_FOUND, f"{which}; plug in a stick labelled {self._conductor.config.seed.label}"
+            )
+        try:
+            async with asyncio.timeout(LOOK_LIMIT_SECONDS):
+                for one in chosen:
+                    await one.looked_at.wait()
+        except TimeoutError:
+            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment") from None
+        return [one for one in chosen if not one.gone.is_set()]
+
+    def verify(self, bundle: str) -> list[Job]:
+        """Queue the verification of one installed bundle, or of all."""
+        names = [self._installed(bundle)] if bundle else self._all_installed()
+        return [self._conductor.jobs.verify(name) for name in names]
+
+    def _all_installed(self) -> list[str]:
+        bundles = self._conductor.shelf.bundles
+        return [name for name, bundle in bundles.items() if bundle.state is not BundleState.FOREIGN]
+
+    def _installed(self, bundle: str) -> str:
+        if bundle not in self._all_installed():
+            raise CallRefused(
+                ErrorName.NOT_FOUND, f"{bundle} is not installed by dubseedd; dubseedctl list shows what is"
+            )
+        return bundle
+
+    def cancel(self, job: Job) -> None:
+        self._conductor.jobs.cancel(job)
+
+    async def eject(self, seed: Seed, *, power_off: bool = False) -> None:
+        """End the jobs of a seed, unmount it and, on request, power its drive down."""
+        jobs = self._conductor.jobs.unfinished(seed)
+        for job in jobs:
+            job.halt.ask(Cancelled())
+        await ends_of(jobs)
+        if seed.readers:
+            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment")
+        await self._conductor.mounting.unmount(seed)
+        if seed.others_mounts:
+            raise CallRefused(
+                ErrorName.BUSY,
+                f"{seed.called} is mounted at {seed.others_mounts[0]} by somebody else; unmount it there: "
+                f"umount {seed.others_mounts[0]}",
+            )
+        if power_off:
+            await self._conductor.disks.power_off(seed.device)
+
+    async def history(self, most: int) -> list[dict[str, Any]]:
+        """The newest events first, at most `most` and never more than 1,000."""
+
+        def newest() -> list[dict[str, Any]]:
+            self._conductor.recorder.flush()
+            return self._history.newest(min(most, HISTORY_MOST))
+
+        async with self._reading_history:  # anybody may ask, as often as they like, and each answer takes its memory
+            return await in_thread(newest)
