@@ -25,8 +25,8 @@ from dubseedd.engine.durable import FOLDER
 from dubseedd.engine.history import History
 from dubseedd.engine.memory import return_large_blocks
 from dubseedd.engine.meter import Meter
-from dubseedd.engine.publishing import settle
 from dubseedd.engine.scanning import Offer, SeedFolder, policy_of
+from dubseedd.engine.settling import settle
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
@@ -75,10 +75,10 @@ def _settle(store: Store) -> None:
     """Finish what an earlier run was cut off from."""
     with writing_store(store.path):
         settled = settle(store)
-    for receipt in settled.finished:
-        _record(store, tidings.completed(receipt))
+    for tiding in settled.told:
+        _record(store, tiding)
     for trouble in settled.troubles:
-        complain(f"a publication that was cut short cannot be finished yet: {trouble}; check the store's disk")
+        complain(f"what was cut short cannot be finished yet: {trouble}; check the store's disk")
 
 
 def _seed(folder: str, config: Config) -> SeedFolder:

@@ -94,6 +94,12 @@ class Receipt:
         """This receipt with `former` as the version before it."""
         return replace(self, previous=former and replace(former, previous=None))
 
+    def rolled_back(self, now: int) -> "Receipt":
+        """The receipt of the version before, put back in the place of this one, which is kept and held back."""
+        if self.previous is None:
+            raise AssertionError("rolled back to nothing")
+        return replace(self.previous, installed_at=now, held_back=self.manifest_sha256).succeeding(self)
+
     def to_json(self) -> Iterator[bytes]:
         """One JSON object, in pieces."""
         yield from self._pieces({"schemaVersion": SCHEMA_VERSION})
@@ -124,6 +130,15 @@ class Receipt:
                 ErrorName.STORE_FAILED,
                 f"a receipt of the store cannot be read ({error}); run a sync or verify of its bundle",
             ) from error
+
+    @staticmethod
+    def folder_in(line: bytes) -> tuple[int, int] | None:
+        """The folder that a receipt was written of, by its first line; None where that is none of ours."""
+        try:
+            inode, born = json.loads(line + b"]}")["folder"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return inode, born
 
     @classmethod
     def _read(cls, head: bytes, rest: Iterator[bytes], expected: Mapping[str, Any]) -> "Receipt":

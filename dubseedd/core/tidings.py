@@ -40,6 +40,20 @@ def adopted(receipt: Receipt) -> Tiding:
     return Tiding(EventName.BUNDLE_ADOPTED, sentence, _fields(receipt))
 
 
+def rolled_back(receipt: Receipt) -> Tiding:
+    """It was swapped with the version before it."""
+    sentence = (
+        f"{receipt.name} is rolled back to {receipt.manifest_sha256[:12]}…; {receipt.held_back[:12]}… is kept, and "
+        "installed again only on request"
+    )
+    return Tiding(EventName.BUNDLE_ROLLED_BACK, sentence, _fields(receipt))
+
+
+def removed(name: str) -> Tiding:
+    """It was deleted on request, with the version before it."""
+    return Tiding(EventName.BUNDLE_REMOVED, f"{name} is removed from the store", {Field.BUNDLE: name})
+
+
 def current(name: str, manifest_sha256: str) -> Tiding:
     """The seed has what is installed."""
     fields = {Field.BUNDLE: name, Field.MANIFEST: manifest_sha256}

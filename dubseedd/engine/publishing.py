@@ -17,7 +17,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dubseedd.core.bundle import BundleFile
 from dubseedd.core.manifest import Manifest
@@ -83,25 +83,6 @@ def record_of(root: int, file: BundleFile, *, blake3: str) -> FileRecord:
     with tree.opened_file(root, file.path) as descriptor:
         status = os.fstat(descriptor)
     return FileRecord(file.path, status.st_size, file.sha256, blake3, status.st_mtime_ns, status.st_ino)
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What was found at start: publications that are complete now, and what stood in the way of others."""
-
-    finished: tuple[Receipt, ...]
-    troubles: tuple[OSError, ...]
-
-
-def settle(store: Store) -> Settled:
-    """Finish every publication that was cut short after its switch. One that cannot be finished holds up no other."""
-    finished, troubles = [], []
-    for name in names_in(store.staging):
-        try:
-            finished += settle_one(store, name)
-        except OSError as error:
-            troubles.append(error)
-    return Settled(tuple(finished), tuple(troubles))
 
 
 def settle_one(store: Store, manifest_sha256: str, *, bundle: str = "") -> list[Receipt]:

@@ -7,7 +7,8 @@
         ├── staging/SHA256-OF-MANIFEST/     copies under way (see staging)
         ├── previous/NAME/                  the version before
         ├── receipts/NAME.json              what was installed (see core.receipt); a name too long goes by digest
-        ├── trash/                          what is being removed; emptied at every start
+        ├── removing/NAME/                  a bundle whose removal is decided (see versions)
+        ├── trash/                          what is being deleted; emptied at every start
         └── history.jsonl                   every event (see history)
 
 Whatever else is in there belongs to others: it is shown as foreign and left alone. A receipt speaks of a folder only as
@@ -113,6 +114,7 @@ class Store:
                 self.staging = undo.enter_context(owned(make_folder(self.own, "staging", mode=0o700)))
                 self.previous = undo.enter_context(owned(make_folder(self.own, "previous", mode=0o700)))
                 self.receipts = undo.enter_context(owned(make_folder(self.own, "receipts", mode=0o700)))
+                self.removing = undo.enter_context(owned(make_folder(self.own, "removing", mode=0o700)))
                 self._trash = undo.enter_context(owned(make_folder(self.own, "trash", mode=0o700)))
                 lock = undo.enter_context(opened("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, at=self.own))
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -184,27 +186,44 @@ class Store:
         return exists(self.root, name)
 
     def receipt(self, name: str) -> Receipt | None:
-        """The receipt of the folder that is published under a name; None where dubseedd did not make that folder."""
+        """The receipt of the folder that is published under a name; None where dubseedd did not make that folder.
+
+        Where a rollback was cut short before it was noted, it is that of the version which was put back.
+        """
         try:
             with reading(self.receipts, receipt_file(name)) as lines:
                 receipt = Receipt.from_lines(lines)
         except (FileNotFoundError, IsADirectoryError, StoreTrouble):
             return None
-        return receipt if self.is_folder(name, receipt.folder) else None
+        if self.is_folder(name, receipt.folder):
+            return receipt
+        before = receipt.previous
+        back = before is not None and self.is_folder(name, before.folder)
+        return receipt.rolled_back(before.installed_at) if before and back else None
 
-    def is_folder(self, name: str, folder: Identity) -> bool:
-        """Is there, under this name, this very folder, and is it root's?"""
+    def rolled_back_unnoted(self, name: str) -> bool:
+        """Was the folder of this name put back by a rollback that was cut short? Reads little of a long receipt."""
         try:
-            with opened(name, FOLDER, at=self.root) as descriptor:
+            with reading(self.receipts, receipt_file(name)) as lines:
+                folder = Receipt.folder_in(next(lines, b""))
+        except (FileNotFoundError, IsADirectoryError):
+            return False
+        return folder is not None and not self.is_folder(name, folder) and self.receipt(name) is not None
+
+    def is_folder(self, name: str, folder: Identity, *, at: int | None = None) -> bool:
+        """Is there, under this name, this very folder, and is it root's? `at` is where, by default in the store."""
+        try:
+            with opened(name, FOLDER, at=self.root if at is None else at) as descriptor:
                 return identity(descriptor) == folder and os.fstat(descriptor).st_uid == 0
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES):
                 return False
             raise
 
-    def untouched(self, receipt: Receipt) -> bool:
-        """Has every file of an installed bundle the size, mtime and inode of its receipt? Reads no content."""
-        with suppress(OSError, Failure), tree.opened_folder(self.root, receipt.name) as folder:
+    def untouched(self, receipt: Receipt, *, at: int | None = None) -> bool:
+        """Has every file of a version the size, mtime and inode of its receipt? Reads no content. `at` is as above."""
+        place = self.root if at is None else at
+        with suppress(OSError, Failure), tree.opened_folder(place, receipt.name) as folder:
             wanted = {record.path: record for record in (*receipt.files, receipt.manifest)}
             for path, status in tree.walk(folder):
                 if tree.kind_of(status.st_mode) is Kind.FOLDER:

@@ -13,13 +13,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from dubseedd import __version__
-from dubseedd.core import tidings
 from dubseedd.core.config import Config
 from dubseedd.core.device import BlockEvent
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.engine.housekeeping import expire_staging
 from dubseedd.engine.mounts import MountRecord
-from dubseedd.engine.publishing import settle
+from dubseedd.engine.settling import settle
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import NO_ERROR, Failure, Stopping
@@ -106,10 +105,10 @@ class Conductor:
     async def start(self) -> None:
         """Finish what a crash cut short, look at the store and at every seed that is there; then follow events."""
         settled = await self._in_store(lambda: settle(self.store))
-        for receipt in settled.finished:
-            self.board.report(tidings.completed(receipt))
+        for tiding in settled.told:
+            self.board.report(tiding)
         for trouble in settled.troubles:
-            log.error("a publication that was cut short cannot be finished yet: %s; check the store's disk", trouble)
+            log.error("what was cut short cannot be finished yet: %s; check the store's disk", trouble)
         self.board.tell(
             EventName.STARTED, f"dubseedd {__version__} watches for seeds labelled {self.config.seed.label}"
         )

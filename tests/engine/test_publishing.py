@@ -13,11 +13,12 @@ import pytest
 from dubseedd.core.receipt import Displaced, Receipt
 from dubseedd.engine import publishing
 from dubseedd.engine.durable import FOLDER, Rename, identity, opened, rename, write_file
+from dubseedd.engine.settling import settle
 from dubseedd.engine.staging import RECEIPT, TREE, Staging
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.errors import StoreTrouble
-from dubseedd.names import ErrorName
+from dubseedd.names import ErrorName, Field
 from tests.engine.conftest import Syncing
 from tests.support.bundles import contents, model_files, published, write_bundle
 
@@ -88,7 +89,7 @@ def test_cut_before_the_switch_the_copy_stays_staged_and_is_published_next_time(
     models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
 ) -> None:
     decide(sync, prepare_new(models, sync))
-    assert publishing.settle(store).finished == ()
+    assert settle(store).told == ()
     assert is_installed(store, OLD, in_store("tiny"))
     sync("tiny")
     assert sync.tools.meter.bytes_done == 0
@@ -99,8 +100,8 @@ def test_cut_after_the_switch_of_a_new_bundle_the_receipt_is_written(
     models: Path, sync: Syncing, store: Store, in_store: InStore
 ) -> None:
     switched(models, sync, Rename.NOREPLACE)
-    (receipt,) = publishing.settle(store).finished
-    assert receipt.name == "tiny"
+    (tiding,) = settle(store).told
+    assert tiding.fields[Field.BUNDLE] == "tiny"
     assert is_installed(store, NEW, in_store("tiny"))
     assert os.listdir(store.staging) == []
 
@@ -109,7 +110,7 @@ def test_cut_after_the_exchange_the_old_version_is_kept_and_never_taken_for_stag
     models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
 ) -> None:
     switched(models, sync, Rename.EXCHANGE)
-    publishing.settle(store)
+    settle(store)
     assert is_installed(store, NEW, in_store("tiny"))
     assert contents(in_store(".dubseed/previous/tiny")) == published(OLD)
     assert os.listdir(store.staging) == []
@@ -120,7 +121,7 @@ def test_cut_after_the_old_version_was_put_away_the_receipt_is_written(
 ) -> None:
     digest = switched(models, sync, Rename.EXCHANGE)
     os.rename(in_store(f".dubseed/staging/{digest}/tree"), in_store(".dubseed/previous/tiny"))
-    publishing.settle(store)
+    settle(store)
     assert is_installed(store, NEW, in_store("tiny"))
     receipt = store.receipt("tiny")
     assert receipt is not None
@@ -131,15 +132,15 @@ def test_settling_twice_is_settling_once(
     models: Path, sync: Syncing, store: Store, in_store: InStore, old: None
 ) -> None:
     switched(models, sync, Rename.EXCHANGE)
-    publishing.settle(store)
-    assert publishing.settle(store).finished == ()
+    settle(store)
+    assert settle(store).told == ()
     assert is_installed(store, NEW, in_store("tiny"))
 
 
 def test_a_torn_receipt_in_staging_is_no_decision(models: Path, sync: Syncing, store: Store, in_store: InStore) -> None:
     digest = prepare_new(models, sync)
     (in_store(f".dubseed/staging/{digest}") / RECEIPT).write_bytes(b'{"schemaVersion": 1, "na')
-    assert publishing.settle(store).finished == ()
+    assert settle(store).told == ()
     sync("tiny")
     assert is_installed(store, NEW, in_store("tiny"))
 
@@ -150,7 +151,7 @@ def test_cut_before_the_staging_folder_went_nothing_is_left_of_it(
     digest = switched(models, sync, Rename.EXCHANGE)
     os.rename(in_store(f".dubseed/staging/{digest}/tree"), in_store(".dubseed/previous/tiny"))
     os.rename(in_store(f".dubseed/staging/{digest}/{RECEIPT}"), in_store(".dubseed/receipts/tiny.json"))
-    assert publishing.settle(store).finished == ()
+    assert settle(store).told == ()
     assert os.listdir(store.staging) == []
     assert is_installed(store, NEW, in_store("tiny"))
 
@@ -175,8 +176,8 @@ def test_a_publication_that_cannot_be_finished_holds_up_no_other_bundle(
 ) -> None:
     switched(models, sync, Rename.NOREPLACE)
     (in_store(".dubseed/receipts") / "tiny.json" / "in the way").mkdir(parents=True)
-    settled = publishing.settle(store)
-    assert (len(settled.finished), len(settled.troubles)) == (0, 1)
+    settled = settle(store)
+    assert (len(settled.told), len(settled.troubles)) == (0, 1)
     write_bundle(models / "other", OLD)
     assert sync("other") is Readiness.STAGED
     (in_store(".dubseed/receipts") / "tiny.json" / "in the way").rmdir()

@@ -12,7 +12,7 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from dubseedd.engine.publishing import settle
+from dubseedd.engine.settling import settle
 from dubseedd.engine.store import BundleState, Store
 from tests.support.bundles import contents
 from tests.torture.faults import Nth
