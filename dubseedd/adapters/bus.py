@@ -29,6 +29,7 @@ __all__ = [
     "BusGone",
     "CallFailed",
     "Connection",
+    "Descriptor",
     "IncomingCall",
     "Match",
     "RemoteError",
@@ -96,6 +97,10 @@ class IncomingCall:
     signature: str
     body: list[Any]
     interactive: bool = False
+
+
+class Descriptor(int):
+    """A file descriptor among the values that a method returns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Polkit:
         """
         try:
             connection = self._link()
-            (uid,) = await connection.call(DBUS, DBUS_PATH, DBUS, "GetConnectionUnixUser", "s", [sender])
+            uid = await _uid(connection, sender)
             if uid == ROOT_UID:
                 return
             with self._one_more(sender, f"uid {uid}"):
@@ -80,6 +80,13 @@ class Polkit:
                 "asked for it: on a desktop, or in a terminal where pkttyagent runs (gdbus: with --interactive)",
             )
         raise _denied(action, "the policy of this machine says no; ask as root: sudo dubseedctl …")
+
+    async def uid_of(self, sender: str) -> int:
+        """The user of the connection with this unique bus name; CallRefused where it has left."""
+        try:
+            return await _uid(self._link(), sender)
+        except (RemoteError, BusGone, TimeoutError) as error:
+            raise CallRefused(ErrorName.NOT_AUTHORIZED, "the caller has left the bus; ask again") from error
 
     @contextmanager
     def _one_more(self, caller: str, user: str) -> Iterator[None]:
@@ -152,6 +159,11 @@ class Polkit:
         """Close the dialog that nobody waits for any more."""
         with suppress(RemoteError, BusGone, TimeoutError):
             await connection.call(POLKIT, AUTHORITY_PATH, AUTHORITY, "CancelCheckAuthorization", "s", [cancellation])
+
+
+async def _uid(connection: Connection, sender: str) -> int:
+    (uid,) = await connection.call(DBUS, DBUS_PATH, DBUS, "GetConnectionUnixUser", "s", [sender])
+    return int(uid)
 
 
 def _denied(action: Action, why: str) -> CallRefused:

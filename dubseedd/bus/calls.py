@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from dubseedd.adapters.bus import CallFailed, IncomingCall, Variant
+from dubseedd.adapters.bus import CallFailed, Descriptor, IncomingCall, Variant
 from dubseedd.bus import faces
 from dubseedd.errors import CallRefused, Failure
 from dubseedd.names import (
@@ -51,10 +51,15 @@ class Calls:
             (MANAGER_INTERFACE, "Scan"): Method(Action.SYNC, self._scan),
             (MANAGER_INTERFACE, "Sync"): Method(Action.SYNC, self._sync),
             (MANAGER_INTERFACE, "Verify"): Method(Action.VERIFY, self._verify),
+            (MANAGER_INTERFACE, "Rollback"): Method(Action.MANAGE, self._roll_back),
+            (MANAGER_INTERFACE, "Remove"): Method(Action.MANAGE, self._remove),
+            (MANAGER_INTERFACE, "Inhibit"): Method(Action.INHIBIT, self._inhibit),
             (MANAGER_INTERFACE, "GetHistory"): Method(None, self._history),
             (SEED_INTERFACE, "Sync"): Method(Action.SYNC, self._sync_seed),
             (SEED_INTERFACE, "Eject"): Method(Action.EJECT, self._eject),
             (BUNDLE_INTERFACE, "Verify"): Method(Action.VERIFY, self._verify_bundle),
+            (BUNDLE_INTERFACE, "Rollback"): Method(Action.MANAGE, self._roll_back),
+            (BUNDLE_INTERFACE, "Remove"): Method(Action.MANAGE, self._remove),
             (JOB_INTERFACE, "Cancel"): Method(Action.CANCEL, self._cancel),
         }
 
@@ -71,7 +76,8 @@ class Calls:
     async def _authorise(self, call: IncomingCall, action: Action) -> None:
         """Ask for an action. It may take minutes: whatever is read of our state has to be read after it."""
         details = {"method": call.member, "object": call.path}
-        if bundle := self._bundles.get(call.path):
+        named = call.body[0] if (call.interface, action) == (MANAGER_INTERFACE, Action.MANAGE) else ""
+        if bundle := self._bundles.get(faces.bundle_path(named) if named else call.path):
             details["bundle"] = bundle
         await self._authority.authorise(call.sender, action, interactive=call.interactive, details=details)
 
@@ -111,6 +117,24 @@ class Calls:
     async def _verify_bundle(self, call: IncomingCall) -> list[Any]:
         parse_options(call.body[0], NO_OPTIONS)
         return [faces.job_path(self._requests.verify(self._bundle(call.path))[0])]
+
+    async def _roll_back(self, call: IncomingCall) -> list[Any]:
+        return [faces.job_path(self._requests.roll_back(self._managed(call)))]
+
+    async def _remove(self, call: IncomingCall) -> list[Any]:
+        await self._requests.remove(self._managed(call))
+        return []
+
+    def _managed(self, call: IncomingCall) -> str:
+        """The bundle of a call to it, or named in a call to the manager."""
+        *named, options = call.body
+        parse_options(options, NO_OPTIONS)
+        return named[0] if named else self._bundle(call.path)
+
+    async def _inhibit(self, call: IncomingCall) -> list[Any]:
+        who, why = call.body
+        uid = await self._authority.uid_of(call.sender)
+        return [Descriptor(await self._requests.inhibit(who, why, uid))]
 
     async def _eject(self, call: IncomingCall) -> list[Any]:
         options = parse_options(call.body[0], EJECT_OPTIONS)

@@ -42,7 +42,7 @@ def manager(conductor: Conductor) -> tuple[str, Properties]:
         "SafeToRemove": conductor.safe_to_remove,
         "Store": conductor.store.path,
         "Trust": conductor.trust,
-        "Inhibitors": [],
+        "Inhibitors": [[one.who, one.why] for one in conductor.inhibitors.all],
         "Seeds": [seed_path(seed) for seed in conductor.seeds.all.values()],
         "Bundles": [bundle_path(name) for name in conductor.shelf.bundles],
         "Jobs": [job_path(job) for job in conductor.jobs.all.values()],

@@ -4,12 +4,13 @@ It holds what has been published, and so survives a lost connection: `attach` se
 neither seeds nor jobs.
 """
 
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from dubseedd.adapters.bus import DBUS, CallFailed, Connection, IncomingCall, Reply, Variant
+from dubseedd.adapters.bus import DBUS, CallFailed, Connection, Descriptor, IncomingCall, Reply, Variant
 from dubseedd.bus.interface import Interface, load, parse
 from dubseedd.names import ROOT_PATH
 
@@ -120,7 +121,7 @@ class ObjectTree:
         method = self._interfaces[name].methods[call.member]
         if call.signature != method.takes:
             raise _refused("InvalidArgs", f"{call.member} takes '{method.takes}', called with '{call.signature}'")
-        return Reply(method.returns, await self._perform(name, call))
+        return _reply(method.returns, await self._perform(name, call))
 
     def _interfaces_of(self, path: str) -> dict[str, Interface]:
         """The interfaces at a path, the standard ones first; none where there is neither an object nor one below."""
@@ -171,6 +172,14 @@ class ObjectTree:
         interfaces = (interface.xml for interface in self._interfaces_of(path).values())
         children = (f'<node name="{child}"/>' for child in self._children(path))
         return DOCTYPE + "\n".join(("<node>", *interfaces, *children, "</node>\n"))
+
+
+def _reply(signature: str, values: list[Any]) -> Reply:
+    """Descriptors go beside the body, which has the place of each."""
+    descriptors = [value for value in values if isinstance(value, Descriptor)]
+    places = itertools.count()
+    body = [next(places) if isinstance(value, Descriptor) else value for value in values]
+    return Reply(signature, body, descriptors)
 
 
 def _refused(error: str, text: str) -> CallFailed:

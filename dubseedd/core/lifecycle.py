@@ -47,7 +47,7 @@ _WRONG = frozenset({_J.FAILED, _J.CANCELLED})
 _CUT = _WRONG | {_J.INTERRUPTED}
 
 JOB_WAYS: Mapping[JobState, frozenset[JobState]] = {
-    _J.QUEUED: _CUT | {_J.PLANNING, _J.VERIFYING, _J.WAITING},
+    _J.QUEUED: _CUT | {_J.PLANNING, _J.VERIFYING, _J.PUBLISHING},
     _J.PLANNING: _CUT | {_J.COPYING, _J.VERIFYING, _J.WAITING, _J.DONE},
     _J.COPYING: _CUT | {_J.VERIFYING, _J.WAITING, _J.DONE},
     _J.VERIFYING: _CUT | {_J.PLANNING, _J.WAITING, _J.DONE},
@@ -58,7 +58,8 @@ JOB_WAYS: Mapping[JobState, frozenset[JobState]] = {
     _J.FAILED: frozenset(),
     _J.CANCELLED: frozenset(),
 }
-"""An older revision that was adopted goes from verifying back to planning: it is updated next."""
+"""An older revision that was adopted goes from verifying back to planning: it is updated next. A rollback has
+nothing to do before it publishes."""
 
 READING = frozenset({_J.QUEUED, _J.PLANNING, _J.COPYING, _J.VERIFYING})
 WORKING = READING | {_J.WAITING, _J.PUBLISHING}

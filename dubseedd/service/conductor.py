@@ -24,6 +24,7 @@ from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import NO_ERROR, Failure, Stopping
 from dubseedd.names import EventName
 from dubseedd.service.board import Board
+from dubseedd.service.inhibitors import Inhibitors
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import Jobs
 from dubseedd.service.mounting import Mounting
@@ -68,11 +69,13 @@ class Conductor:
         self.shelf = Shelf(store, self.board)
         self._trust = Trust(lambda: self.config, self.board)
         self.mounting = Mounting(disks, MountRecord(runtime_folder), self.board)
+        self.inhibitors = Inhibitors(self.board)
         self.jobs = Jobs(
             config=lambda: self.config,
             shelf=self.shelf,
             mounting=self.mounting,
             board=self.board,
+            inhibitors=self.inhibitors,
             present=self._present,
             after_end=self._after_job,
         )
@@ -127,6 +130,7 @@ class Conductor:
         await self.jobs.stop(Stopping())
         await self.mounting.stop(self.seeds.all.values())
         self._wakefulness.stop()
+        self.inhibitors.stop()
         self.board.tell(EventName.STOPPED, "dubseedd has stopped")
 
     def reconfigure(self, config: Config) -> None:
@@ -187,15 +191,21 @@ class Conductor:
         task.add_done_callback(self._errands.discard)
 
     async def _follow_up(self, job: Job) -> None:
+        await self.judge_again(job.bundle)
         for seed in list(self.seeds.all.values()):
             if job.bundle in seed.offers:
+                if job.state is not JobState.QUEUED:
+                    self.jobs.resume(seed)
+                self.seeds.settle(seed)
+
+    async def judge_again(self, bundle: str) -> None:
+        """Compare what the seeds have of a bundle with what the store has now."""
+        for seed in list(self.seeds.all.values()):
+            if bundle in seed.offers:
                 try:
                     await self.seeds.judge(seed)
                 except Failure as failure:
                     log.error("%s", failure.sentence)  # noqa: TRY400 - the sentence says it all
-            if job.state is not JobState.QUEUED:
-                self.jobs.resume(seed)
-            self.seeds.settle(seed)
 
     # What everybody may know
 

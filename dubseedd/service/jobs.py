@@ -11,6 +11,7 @@ from dubseedd.engine.syncing import Wish
 from dubseedd.errors import CallRefused, Cancelled, Failure, Interrupted, SeedGone
 from dubseedd.names import ErrorName, EventName, Field
 from dubseedd.service.board import Board
+from dubseedd.service.inhibitors import Inhibitors
 from dubseedd.service.job import Job
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.seed import Seed
@@ -37,6 +38,7 @@ class Jobs:
         shelf: Shelf,
         mounting: Mounting,
         board: Board,
+        inhibitors: Inhibitors,
         present: Callable[[Seed], bool],
         after_end: Callable[[Job], None],
     ) -> None:
@@ -51,6 +53,7 @@ class Jobs:
             shelf=shelf,
             mounting=mounting,
             board=board,
+            inhibitors=inhibitors,
             present=present,
             others=lambda: list(self.all.values()),
         )
@@ -75,10 +78,22 @@ class Jobs:
 
     def verify(self, name: str) -> Job:
         """Queue the verification of an installed bundle."""
+        return self._of_store(JobKind.VERIFY, name)
+
+    def roll_back(self, name: str) -> Job:
+        """Queue the rollback of an installed bundle."""
+        return self._of_store(JobKind.ROLLBACK, name)
+
+    def _of_store(self, kind: JobKind, name: str) -> Job:
+        """Queue a job that needs no seed, or the one that is queued for the same already."""
         for job in self.all.values():
-            if job.kind is JobKind.VERIFY and job.bundle == name and not job.ended:
+            if job.kind is kind and job.bundle == name and not job.ended:
                 return job
-        return self._start(Job(next(self._numbers), JobKind.VERIFY, Wish(name)))
+        return self._start(Job(next(self._numbers), kind, Wish(name)))
+
+    async def remove(self, name: str) -> None:
+        """Delete an installed bundle, unless a job works on it."""
+        await self._work.remove(name)
 
     def unfinished(self, seed: Seed) -> list[Job]:
         """The jobs that are queued or at work on a seed."""

@@ -77,6 +77,9 @@ class Authority(Protocol):
         `interactive`: its user may be asked for a password, which takes minutes. `details` say what it is about.
         """
 
+    async def uid_of(self, sender: str) -> int:
+        """The user of the connection with this unique bus name; CallRefused where it has left."""
+
 
 class Clock(Protocol):
     """Wall-clock time."""

@@ -4,14 +4,17 @@ What is asked for becomes jobs wherever it takes time; the D-Bus face forwards t
 """
 
 import asyncio
+import os
 from typing import Any
 
+from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.history import History
 from dubseedd.engine.store import BundleState
 from dubseedd.engine.syncing import Wish
 from dubseedd.errors import CallRefused, Cancelled
 from dubseedd.names import ErrorName
 from dubseedd.service.conductor import Conductor
+from dubseedd.service.inhibitors import Inhibitor
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import ends_of
 from dubseedd.service.seed import Seed
@@ -87,6 +90,35 @@ class Requests:
         """Queue the verification of one installed bundle, or of all."""
         names = [self._installed(bundle)] if bundle else self._all_installed()
         return [self._conductor.jobs.verify(name) for name in names]
+
+    def roll_back(self, bundle: str) -> Job:
+        """Queue the rollback of an installed bundle to the version before."""
+        self._conductor.inhibitors.refuse(f"the rollback of {self._installed(bundle)}")
+        if not self._conductor.shelf.bundles[bundle].can_roll_back:
+            raise CallRefused(
+                ErrorName.NO_PREVIOUS,
+                f"there is no previous version of {bundle} to go back to; plug in a stick that has the one you want",
+            )
+        return self._conductor.jobs.roll_back(bundle)
+
+    async def remove(self, bundle: str) -> None:
+        """Delete an installed bundle and its previous version."""
+        self._conductor.inhibitors.refuse(f"the removal of {self._installed(bundle)}")
+        await self._conductor.jobs.remove(bundle)
+        await self._conductor.judge_again(bundle)
+
+    async def inhibit(self, who: str, why: str, uid: int) -> int:
+        """Hold publications, rollbacks and removals back until the descriptor that is returned has been closed.
+
+        What was being published in that moment is waited for.
+        """
+        descriptor = self._conductor.inhibitors.take(Inhibitor(who, why, uid))
+        try:
+            await ends_of(job for job in self._conductor.jobs.all.values() if job.state is JobState.PUBLISHING)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def _all_installed(self) -> list[str]:
         bundles = self._conductor.shelf.bundles

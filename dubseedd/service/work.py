@@ -20,9 +20,11 @@ from dubseedd.engine.meter import Meter
 from dubseedd.engine.syncing import BundleSync, Readiness
 from dubseedd.engine.transfer import SyncTools
 from dubseedd.engine.verifying import verify
+from dubseedd.engine.versions import remove, roll_back
 from dubseedd.errors import CallRefused, Failure, Interrupted, SeedGone, StoreTrouble
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Board
+from dubseedd.service.inhibitors import Inhibitors
 from dubseedd.service.job import Job
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.reading import open_folder, was_pulled
@@ -31,6 +33,13 @@ from dubseedd.service.shelf import Shelf
 from dubseedd.service.worker import in_thread
 
 log = logging.getLogger(__name__)
+
+BEGINNINGS = {
+    JobKind.SYNC: ("syncing", JobState.PLANNING),
+    JobKind.VERIFY: ("verifying", JobState.VERIFYING),
+    JobKind.ROLLBACK: ("rolling back", JobState.PUBLISHING),
+}
+"""How a job of each kind begins, in words and as its state."""
 
 
 class Work:
@@ -43,6 +52,7 @@ class Work:
         shelf: Shelf,
         mounting: Mounting,
         board: Board,
+        inhibitors: Inhibitors,
         present: Callable[[Seed], bool],
         others: Callable[[], Collection[Job]],
     ) -> None:
@@ -50,6 +60,7 @@ class Work:
         self._shelf = shelf
         self._mounting = mounting
         self._board = board
+        self._inhibitors = inhibitors
         self._present = present
         self._others = others
         self._seed_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -59,7 +70,13 @@ class Work:
 
     async def do(self, job: Job) -> None:
         """Do a job; returning is success, a Failure says what came in between."""
-        await (self._verify(job) if job.kind is JobKind.VERIFY else self._sync(job))
+        match job.kind:
+            case JobKind.SYNC:
+                await self._sync(job)
+            case JobKind.VERIFY:
+                await self._verify(job)
+            case JobKind.ROLLBACK:
+                await self._roll_back(job)
 
     @asynccontextmanager
     async def _turn(self, job: Job, lock: asyncio.Lock) -> AsyncIterator[None]:
@@ -106,18 +123,25 @@ class Work:
         now = asyncio.get_running_loop().time()
         job.started_at = job.started_at or self._board.clock()
         job.milestones = Milestones(now)
-        verb = "verifying" if job.kind is JobKind.VERIFY else "syncing"
+        verb, state = BEGINNINGS[job.kind]
         origin = f" from {job.seed.called}" if job.seed else ""
         self._board.tell(EventName.JOB_STARTED, f"{verb} {job.bundle}{origin}", job.fields)
-        self._enter(job, JobState.VERIFYING if job.kind is JobKind.VERIFY else JobState.PLANNING)
+        self._enter(job, state)
 
     async def _publish(self, job: Job, sync: BundleSync, *, adopted: bool) -> None:
         self._enter(job, JobState.WAITING)
         async with self._turn(job, self._publishing):
+            await self._until_uninhibited(job)
             self._enter(job, JobState.PUBLISHING)
             receipt = await in_thread(sync.publish)
         job.wish = replace(job.wish, manifest_sha256=receipt.manifest_sha256)
         self._board.report((tidings.adopted if adopted else tidings.installed)(receipt), job.fields)
+
+    async def _until_uninhibited(self, job: Job) -> None:
+        while reason := self._inhibitors.reason:
+            job.why_waiting = f"{job.bundle} is ready; its publication is held back by {reason}"
+            self._board.changed(job)
+            await job.halt.unless_asked(self._inhibitors.news())
 
     async def _show(self, name: str) -> None:
         """Let everybody see what was published."""
@@ -138,6 +162,25 @@ class Work:
         if fresh.damage[0]:
             self._board.report(tidings.damaged(fresh), job.fields)
             raise StoreTrouble(ErrorName(fresh.damage[0].rpartition(".")[2]), fresh.damage[1])
+
+    async def _roll_back(self, job: Job) -> None:
+        store, name = self._shelf.store, job.bundle
+        async with self._turn(job, self._name_turns[name]), self._turn(job, self._publishing):
+            self._inhibitors.refuse(f"the rollback of {name}")
+            self._begin(job)
+            for tiding in await in_thread(lambda: roll_back(store, name, now=self._board.clock())):
+                self._board.report(tiding, job.fields)
+            await self._shelf.refresh_one(name)
+
+    async def remove(self, name: str) -> None:
+        """Delete an installed bundle, now or not at all: it is no job."""
+        store, turn = self._shelf.store, self._name_turns[name]
+        if turn.locked():
+            raise CallRefused(ErrorName.BUSY, f"a job works on {name}; wait until it has ended, or cancel it")
+        async with turn:
+            for tiding in await in_thread(lambda: remove(store, name)):
+                self._board.report(tiding)
+            await self._shelf.refresh_one(name)
 
     def _tools(self, job: Job, config: Config) -> SyncTools:
         loop, meter = asyncio.get_running_loop(), job.meter

@@ -4,6 +4,7 @@ The polkitd is the real one, and so are the callers' users and sessions; the dae
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dubseedd.adapters.bus import Connection, Variant
+from dubseedd.adapters.bus import Connection, Match, RemoteError, Signal, Variant
 from dubseedd.adapters.polkit import Polkit
 from dubseedd.bus import faces
 from dubseedd.bus.calls import Calls
@@ -63,11 +64,16 @@ ROWS = [
     row(MANAGER_INTERFACE, "Sync", "ssa{sv}", "", "", {}, needs=(Action.SYNC,)),
     row(MANAGER_INTERFACE, "Sync", "ssa{sv}", "", "", REPLACE, needs=(Action.SYNC, Action.REPLACE_FOREIGN)),
     row(MANAGER_INTERFACE, "Verify", "sa{sv}", "", {}, needs=(Action.VERIFY,)),
+    row(MANAGER_INTERFACE, "Rollback", "sa{sv}", "tiny", {}, needs=(Action.MANAGE,)),
+    row(MANAGER_INTERFACE, "Remove", "sa{sv}", "nowhere", {}, needs=(Action.MANAGE,)),
+    row(MANAGER_INTERFACE, "Inhibit", "ss", "a test", "to see", needs=(Action.INHIBIT,)),
     row(MANAGER_INTERFACE, "GetHistory", "u", 1, needs=()),
     row(SEED_INTERFACE, "Sync", "a{sv}", {}, needs=(Action.SYNC,)),
     row(SEED_INTERFACE, "Sync", "a{sv}", REPLACE, needs=(Action.SYNC, Action.REPLACE_FOREIGN)),
     row(SEED_INTERFACE, "Eject", "a{sv}", {}, needs=(Action.EJECT,)),
     row(BUNDLE_INTERFACE, "Verify", "a{sv}", {}, needs=(Action.VERIFY,)),
+    row(BUNDLE_INTERFACE, "Rollback", "a{sv}", {}, needs=(Action.MANAGE,)),
+    row(BUNDLE_INTERFACE, "Remove", "a{sv}", {"unknown": Variant("b", True)}, needs=(Action.MANAGE,)),
     row(JOB_INTERFACE, "Cancel", "", needs=(Action.CANCEL,)),
 ]
 GUARDED = [row for row in ROWS if row.actions]
@@ -87,10 +93,10 @@ class Stage:
         self.polkitd = polkitd
         self.address = polkitd.machine.bus_address
         self._paths = paths
-        self._undo = undo
+        self.undo = undo
 
     async def caller(self, uid: int, group: Path | None = None) -> Caller:
-        return await self._undo.enter_async_context(Caller.connected(self.address, uid, group))
+        return await self.undo.enter_async_context(Caller.connected(self.address, uid, group))
 
     async def everybody(self) -> dict[str, Caller]:
         here, away = self.polkitd.log_in(SOMEBODY), self.polkitd.log_in(SOMEBODY_ELSE, active=False)
@@ -103,7 +109,7 @@ class Stage:
 
     async def agent(self, caller: Caller, **person: bool) -> Agent:
         connection = await Connection.open(self.address)
-        self._undo.push_async_callback(connection.close)
+        self.undo.push_async_callback(connection.close)
         agent = Agent(connection, **person)
         await agent.register(caller.process.pid)
         return agent
@@ -212,3 +218,25 @@ async def test_nobody_waits_for_somebody_elses_dialog(stage: Stage) -> None:
     await slow.leave()
     waiting.cancel()
     await agent.withdrawn.get()
+
+
+async def test_an_inhibitor_holds_as_long_as_its_descriptor_is_open(stage: Stage) -> None:
+    stage.polkitd.start()
+    connection = await Connection.open(stage.address)
+    stage.undo.push_async_callback(connection.close)
+    changed = asyncio.Queue[Signal]()
+    await connection.subscribe(Match(path=ROOT_PATH, member="PropertiesChanged"), changed.put_nowait)
+
+    async def until_inhibited_by(inhibitors: list[list[str]]) -> None:
+        while (await changed.get()).body[1].get("Inhibitors") != inhibitors:
+            pass
+
+    descriptor = await connection.call_for_descriptor(
+        BUS_NAME, ROOT_PATH, MANAGER_INTERFACE, "Inhibit", "ss", ["vllm", "a request runs"]
+    )
+    await until_inhibited_by([["vllm", "a request runs"]])
+    with pytest.raises(RemoteError) as refused:
+        await connection.call(BUS_NAME, ROOT_PATH, MANAGER_INTERFACE, "Remove", "sa{sv}", ["tiny", {}])
+    assert refused.value.name == ErrorName.INHIBITED.full
+    os.close(descriptor)
+    await until_inhibited_by([])

@@ -33,6 +33,9 @@ class Anybody:
         self.asked.append((action, interactive))
         self.meanwhile()
 
+    async def uid_of(self, sender: str) -> int:
+        return 1000
+
 
 def called(path: str, interface: str, member: str, *body: Any, interactive: bool = False) -> IncomingCall:
     return IncomingCall(CALLER, path, interface, member, "", list(body), interactive)

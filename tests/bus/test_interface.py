@@ -10,16 +10,23 @@ from dubseedd.names import BUNDLE_INTERFACE, JOB_INTERFACE, MANAGER_INTERFACE, S
 PUBLISHED = Path(__file__).parents[2] / "packaging" / "dbus" / FILE
 
 
-def test_the_methods_of_this_release_and_no_other_are_declared() -> None:
+def test_the_methods_of_the_contract_and_no_other_are_declared() -> None:
     assert {name: dict(interface.methods) for name, interface in load().items()} == {
         MANAGER_INTERFACE: {
             "Scan": Method("", ""),
             "Sync": Method("ssa{sv}", "ao"),
             "Verify": Method("sa{sv}", "ao"),
+            "Rollback": Method("sa{sv}", "o"),
+            "Remove": Method("sa{sv}", ""),
+            "Inhibit": Method("ss", "h"),
             "GetHistory": Method("u", "aa{sv}"),
         },
         SEED_INTERFACE: {"Sync": Method("a{sv}", "ao"), "Eject": Method("a{sv}", "")},
-        BUNDLE_INTERFACE: {"Verify": Method("a{sv}", "o")},
+        BUNDLE_INTERFACE: {
+            "Verify": Method("a{sv}", "o"),
+            "Rollback": Method("a{sv}", "o"),
+            "Remove": Method("a{sv}", ""),
+        },
         JOB_INTERFACE: {"Cancel": Method("", "")},
     }
 

@@ -262,7 +262,7 @@ async def test_the_manager_knows_all_objects_below_it(client: Client) -> None:
         ("UnknownMethod", JOB, PROPERTIES, "Reset", ()),
         ("UnknownMethod", JOB, INTROSPECTABLE, "Ping", ()),
         ("UnknownMethod", "/", PEER, "Pong", ()),
-        ("UnknownMethod", ROOT_PATH, MANAGER_INTERFACE, "Rollback", ("sa{sv}", "qwen", {})),
+        ("UnknownMethod", ROOT_PATH, MANAGER_INTERFACE, "Repair", ("sa{sv}", "qwen", {})),
         ("UnknownProperty", JOB, PROPERTIES, "Get", ("ss", JOB_INTERFACE, "Colour")),
         ("UnknownProperty", JOB, PROPERTIES, "Set", ("ssv", JOB_INTERFACE, "Colour", Variant("s", "red"))),
         ("UnknownProperty", JOB, PROPERTIES, "Get", ("ss", PEER, "Colour")),
