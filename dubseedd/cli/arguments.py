@@ -8,6 +8,8 @@ from dubseedd import __version__
 
 JSON_HELP = 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
 FIRST_STEPS = ("dubseedctl status", "dubseedctl watch", "dubseedctl sync --bundle llama", "dubseedctl eject")
+HISTORY_MOST = 1000
+"""More the daemon does not tell."""
 SEE_ALSO = "dubseedctl COMMAND --help shows the options of a command, and examples."
 
 
@@ -27,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
             row.name,
             help=row.does,
             description=row.does[0].upper() + row.does[1:] + ".",
-            epilog=_examples(row.examples),
+            epilog=row.note + _examples(row.examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         row.options(added)
@@ -42,13 +44,14 @@ def _examples(lines: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: what it does in one line, examples of its use, its options, and whether it shows data."""
+    """A command: what it does in one line, examples of its use, its options, whether it shows data, and a note."""
 
     name: str
     does: str
     examples: tuple[str, ...]
     options: Callable[[argparse.ArgumentParser], None] = lambda _: None
     data: bool = True
+    note: str = ""
 
 
 def _watch(command: argparse.ArgumentParser) -> None:
@@ -81,6 +84,31 @@ def _without_daemon(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--config", type=_given, metavar="FILE", help="without the daemon: take just this configuration file"
     )
+
+
+def _bundle(command: argparse.ArgumentParser) -> None:
+    command.add_argument("bundle", type=_given, metavar="BUNDLE")
+
+
+def _guard(command: argparse.ArgumentParser) -> None:
+    _bundle(command)
+    _without_daemon(command)
+
+
+def _remove(command: argparse.ArgumentParser) -> None:
+    _bundle(command)
+    command.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _history(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-n", "--number", type=_count, default=20, metavar="N", help="so many events; default: 20")
+    command.add_argument("--bundle", type=_given, metavar="B", help="of one bundle alone")
+
+
+def _count(word: str) -> int:
+    if not word.isascii() or not word.isdigit() or not 0 < int(word) <= HISTORY_MOST:
+        raise argparse.ArgumentTypeError(f"takes a number from 1 to {HISTORY_MOST}")
+    return int(word)
 
 
 def _cancel(command: argparse.ArgumentParser) -> None:
@@ -129,6 +157,18 @@ COMMANDS = (
         _verify,
     ),
     Command(
+        "rollback",
+        "swap a bundle with its previous version",
+        ("dubseedctl rollback llama", "dubseedctl rollback llama && sudo systemctl restart vllm"),
+        _bundle,
+    ),
+    Command(
+        "remove",
+        "delete a bundle and its previous version",
+        ("dubseedctl remove llama", "dubseedctl remove llama --yes"),
+        _remove,
+    ),
+    Command(
         "cancel",
         "cancel a job; what was verified is kept",
         ("dubseedctl cancel", "dubseedctl cancel 7"),
@@ -141,5 +181,25 @@ COMMANDS = (
         ("dubseedctl eject", "dubseedctl eject /dev/sdb1 --power-off"),
         _eject,
         data=False,
+    ),
+    Command(
+        "guard",
+        "tell a script whether a bundle is installed, whole and verified",
+        (
+            "dubseedctl guard llama && systemctl start vllm",
+            "dubseedctl guard llama --store /mnt/var/lib/dubnium/models",
+        ),
+        _guard,
+        note="exit status: 0 it is; 10 absent; 11 damaged; 12 foreign or unverified; 20 nobody can tell\n\n",
+    ),
+    Command(
+        "history",
+        "what has happened, the newest last",
+        (
+            "dubseedctl history",
+            "dubseedctl history -n 100 --bundle llama",
+            "dubseedctl history --json | jq '.events[0]'",
+        ),
+        _history,
     ),
 )

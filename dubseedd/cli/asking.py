@@ -1,13 +1,18 @@
 """A command put to the daemon over the bus: a password asked for where one is needed, what goes wrong in words."""
 
 import argparse
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from dubseedd.cli.agent import password_agent
 from dubseedd.cli.exits import FAILED, NOT_AUTHORISED, UNREACHABLE, Complaint
 from dubseedd.names import ERROR_PREFIX, ErrorName
+
+if TYPE_CHECKING:
+    from dubseedd.cli.client import Client
+
+T = TypeVar("T")
 
 NO_DAEMON = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
@@ -19,33 +24,46 @@ NO_DAEMON = (
 """How the bus says that the daemon neither runs nor can be started; the last two are families."""
 DENIED = frozenset({ErrorName.NOT_AUTHORIZED.full, "org.freedesktop.DBus.Error.AccessDenied"})
 
-GUARDED = ("sync", "verify", "cancel", "eject")
+GUARDED = ("sync", "verify", "rollback", "remove", "cancel", "eject")
 """The commands for which the daemon may want a password."""
 
 
 async def ask(options: argparse.Namespace) -> int:
-    """Run a command that needs the daemon; its exit status. The libraries that this takes are loaded only now."""
+    """Run a command that needs the daemon; its exit status."""
+
+    def command(client: "Client") -> Awaitable[int]:
+        from dubseedd.cli import online  # noqa: PLC0415 - offline commands work without what this takes
+
+        table: Mapping[str, Callable[[Client, argparse.Namespace], Awaitable[int]]] = {
+            "status": online.status,
+            "watch": online.watch,
+            "list": online.list_bundles,
+            "sync": online.sync,
+            "verify": online.verify,
+            "rollback": online.roll_back,
+            "remove": online.remove,
+            "cancel": online.cancel,
+            "eject": online.eject,
+            "history": online.history,
+        }
+        return table[options.command](client, options)
+
+    with password_agent() if options.command in GUARDED else nullcontext():
+        return await asked(command)
+
+
+async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
+    """Put a question to the daemon. Raises Complaint with whatever stands in the way."""
     try:
         from dubseedd.adapters.bus import BusGone, RemoteError  # noqa: PLC0415 - offline commands work without them
-        from dubseedd.cli import online  # noqa: PLC0415
         from dubseedd.cli.client import Client  # noqa: PLC0415
     except ImportError as error:
         raise Complaint(
             f"{error.name} is missing, which talks to the bus; install it, or use --from", UNREACHABLE
         ) from error
-    table: dict[str, Callable[[Any, argparse.Namespace], Awaitable[int]]] = {
-        "status": online.status,
-        "watch": online.watch,
-        "list": online.list_bundles,
-        "sync": online.sync,
-        "verify": online.verify,
-        "cancel": online.cancel,
-        "eject": online.eject,
-    }
     try:
-        with password_agent() if options.command in GUARDED else nullcontext():
-            async with Client.open() as client:
-                return await table[options.command](client, options)
+        async with Client.open() as client:
+            return await question(client)
     except RemoteError as error:
         raise _complaint(error.name, error.text) from error
     except BusGone as error:

@@ -6,9 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
 from dubseedd.adapters.bus import DBUS, DBUS_PATH, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.units import unit_named
 from dubseedd.cli.agent import somebody_is_there
 from dubseedd.cli.exits import UNREACHABLE, Complaint
 from dubseedd.cli.views import NO_ERROR, BundleView, Error, JobView, ManagerView, SeedView, State, view
+from dubseedd.core.config import ConfigError
+from dubseedd.core.serving import Server, served_by
+from dubseedd.engine.configfile import load
 from dubseedd.names import (
     BUNDLE_INTERFACE,
     BUS_NAME,
@@ -128,6 +132,15 @@ class Client:
         lost.cancel()
         news.cancel()
 
+    async def server(self, store: str) -> Server | None:
+        """What the configured unit serves of a store; None where there is no such unit, or no configuration."""
+        try:
+            name = load().server.unit
+        except ConfigError:
+            return None
+        unit = await unit_named(self._connection, name) if name else None
+        return served_by(unit, store) if unit else None
+
     async def sync(self, seed: str, bundle: str, options: Mapping[str, bool]) -> list[str]:
         """Queue syncs; the paths of the jobs."""
         given = {name: Variant("b", value) for name, value in options.items()}
@@ -138,6 +151,19 @@ class Client:
         """Queue verifications; the paths of the jobs."""
         (paths,) = await self._call(ROOT_PATH, MANAGER_INTERFACE, "Verify", "sa{sv}", bundle, {})
         return list(paths)
+
+    async def roll_back(self, bundle: str) -> str:
+        """Queue a rollback; the path of its job."""
+        (path,) = await self._call(ROOT_PATH, MANAGER_INTERFACE, "Rollback", "sa{sv}", bundle, {})
+        return str(path)
+
+    async def remove(self, bundle: str) -> None:
+        await self._call(ROOT_PATH, MANAGER_INTERFACE, "Remove", "sa{sv}", bundle, {})
+
+    async def history(self, most: int) -> list[dict[str, Any]]:
+        """The newest events first."""
+        (events,) = await self._call(ROOT_PATH, MANAGER_INTERFACE, "GetHistory", "u", most)
+        return list(events)
 
     async def cancel(self, job: JobView) -> None:
         await self._call(job.path, JOB_INTERFACE, "Cancel")

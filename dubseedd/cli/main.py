@@ -1,7 +1,7 @@
 """dubseedctl: what a person or a script says to dubseedd.
 
 Exit status: 0 done; 1 refused or failed; 2 usage; 3 the daemon or the bus cannot be reached; 4 not authorised; 130
-interrupted. Errors go to standard error as one sentence with what to do next.
+interrupted. `guard` has more of them. Errors go to standard error as one sentence with what to do next.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from dubseedd.cli import offline
 from dubseedd.cli.arguments import parser
 from dubseedd.cli.asking import ask
 from dubseedd.cli.exits import FAILED, INTERRUPTED, USAGE, Complaint, complain
+from dubseedd.cli.guard import guard
 from dubseedd.core.config import ConfigError
 from dubseedd.errors import Failure
 
@@ -90,6 +91,8 @@ def _run(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         return offline.sync(options)
     if options.command == "verify" and options.offline:
         return offline.verify(options)
+    if options.command == "guard":
+        return guard(options)
     if getattr(options, "store", None) or getattr(options, "config", None):
         alone = "--from DIR" if options.command == "sync" else "--offline"
         top.error(f"--store and --config go with {alone}: the daemon has its own")

@@ -3,20 +3,23 @@
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
-from dubseedd.cli import show
+from dubseedd.cli import advice, show
+from dubseedd.cli.arguments import HISTORY_MOST
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
-from dubseedd.cli.progress import display
+from dubseedd.cli.following import finish, follow, outcome
 from dubseedd.cli.views import JobView, SeedView, State
+from dubseedd.core.serving import Server
 from dubseedd.errors import CallRefused
-from dubseedd.names import ERROR_PREFIX, ErrorName
+from dubseedd.names import ERROR_PREFIX, ErrorName, Field
 
 
 async def status(client: Client, options: argparse.Namespace) -> int:
     state = await client.state()
-    print(_whole("status", state) if options.json else show.status(state, _width()))
+    server = await client.server(state.manager.store)
+    print(_whole(state, server) if options.json else show.status(state, server, _width()))
     return DONE
 
 
@@ -47,20 +50,20 @@ async def watch(client: Client, options: argparse.Namespace) -> int:
 
     if all(job.ended for job in first.jobs) and not options.json:
         print(show.printable(first.manager.status), flush=True)
-    state = await _follow(client, enough, new, quiet=options.json, patient=options.forever)
-    return _outcome("watch", [job for job in state.jobs if new(job)], as_json=options.json)
+    state = await follow(client, enough, new, quiet=options.json, patient=options.forever)
+    return outcome("watch", [job for job in state.jobs if new(job)], as_json=options.json)
 
 
 async def sync(client: Client, options: argparse.Namespace) -> int:
     chosen = {"dry-run": options.dry_run, "replace-foreign": options.replace_foreign}
     wanted = {name: True for name, given in chosen.items() if given}
     paths = await client.sync(options.seed or "", options.bundle or "", wanted)
-    state, jobs = await _finish(client, paths, quiet=options.json)
-    outcome = _outcome("sync", jobs, as_json=options.json)
+    state, jobs = await finish(client, paths, quiet=options.json)
+    status = outcome("sync", jobs, as_json=options.json)
     refused = _refused(state.seeds, options)
     for name, verdict in refused:
         complain(show.printable(f"{name} is refused ({verdict}); journalctl -u dubseedd -p warning says why"))
-    return FAILED if refused else outcome
+    return FAILED if refused else status
 
 
 def _refused(seeds: Sequence[SeedView], options: argparse.Namespace) -> list[tuple[str, str]]:
@@ -78,8 +81,44 @@ async def verify(client: Client, options: argparse.Namespace) -> int:
     paths = [path for name in options.bundles or [""] for path in await client.verify(name)]
     if not paths and not options.json:
         print("nothing is installed, so there is nothing to verify")
-    _, jobs = await _finish(client, paths, quiet=options.json)
-    return _outcome("verify", jobs, as_json=options.json)
+    _, jobs = await finish(client, paths, quiet=options.json)
+    return outcome("verify", jobs, as_json=options.json)
+
+
+async def roll_back(client: Client, options: argparse.Namespace) -> int:
+    path = await client.roll_back(options.bundle)
+    _, jobs = await finish(client, [path], quiet=True)
+    if not options.json and all(job.state == "done" for job in jobs):
+        print(f"{options.bundle} is rolled back; restart its server to use it. The same command goes forward again")
+    return outcome("rollback", jobs, as_json=options.json)
+
+
+async def remove(client: Client, options: argparse.Namespace) -> int:
+    """Remove a bundle; a person at a terminal is asked first."""
+    if not options.yes and not _agreed(f"remove {options.bundle} from the store, and its previous version?"):
+        raise Complaint(f"nothing is removed; {options.bundle} stays as it is", FAILED)
+    await client.remove(options.bundle)
+    print(show.document("remove", bundle=options.bundle) if options.json else f"{options.bundle} is removed")
+    return DONE
+
+
+def _agreed(question: str) -> bool:
+    """What a person says; where there is nobody to ask, the command was meant as it was given."""
+    if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    print(f"dubseedctl: {question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+async def history(client: Client, options: argparse.Namespace) -> int:
+    """The events of the history: for a person the newest last, where the eyes are."""
+    events = await client.history(HISTORY_MOST if options.bundle else options.number)
+    chosen = [event for event in events if options.bundle in (None, event.get(Field.BUNDLE.lower()))][: options.number]
+    if options.json:
+        print(show.document("history", events=chosen))
+    elif chosen:
+        print(show.events(chosen[::-1], _width()))
+    return DONE
 
 
 async def cancel(client: Client, options: argparse.Namespace) -> int:
@@ -91,7 +130,7 @@ async def cancel(client: Client, options: argparse.Namespace) -> int:
         raise CallRefused(ErrorName.NOT_FOUND, f"{which}; dubseedctl status lists the jobs")
     for job in chosen:
         await client.cancel(job)
-    _, jobs = await _finish(client, [job.path for job in chosen], quiet=True)
+    _, jobs = await finish(client, [job.path for job in chosen], quiet=True)
     for job in jobs:
         if job.state == "cancelled":
             print(f"job {job.id} ({job.bundle}) is cancelled; what was verified is kept")
@@ -118,55 +157,15 @@ def _choose(seeds: Collection[SeedView], wanted: str | None) -> SeedView:
     raise CallRefused(ErrorName.NOT_FOUND, f"{problem}; name one of: {devices}")
 
 
-async def _finish(client: Client, paths: Collection[str], *, quiet: bool) -> tuple[State, list[JobView]]:
-    """Follow jobs to their end; interrupted is an end, too."""
-
-    def ours(job: JobView) -> bool:
-        return job.path in paths
-
-    state = await _follow(client, lambda state: all(job.ended for job in state.jobs if ours(job)), ours, quiet=quiet)
-    jobs = [job for job in state.jobs if ours(job)]
-    if len(jobs) < len(set(paths)):
-        raise Complaint("nobody knows what became of a job; journalctl -u dubseedd does", FAILED)
-    return state, jobs
-
-
-async def _follow(
-    client: Client,
-    enough: Callable[[State], bool],
-    shown: Callable[[JobView], bool],
-    *,
-    quiet: bool = False,
-    patient: bool = False,
-) -> State:
-    with display(quiet=quiet) as screen:
-        async for state in client.states(patient=patient):
-            finished = enough(state)
-            screen.update([job for job in state.jobs if shown(job)])
-            if finished:
-                return state
-    raise AssertionError("the states end only when the caller has seen enough")
-
-
-def _outcome(command: str, jobs: Sequence[JobView], *, as_json: bool) -> int:
-    """The exit status, and on standard error why; a person who has just read it there is not told twice."""
-    if as_json:
-        print(show.document(command, jobs=[show.plain(job) for job in jobs]))
-    told = sys.stdout.isatty() and sys.stderr.isatty() and not as_json
-    wrong = [job for job in jobs if job.state != "done"]
-    for job in wrong if not told else ():
-        complain(show.line(job))
-    return FAILED if wrong else DONE
-
-
-def _whole(command: str, state: State) -> str:
+def _whole(state: State, server: Server | None) -> str:
     return show.document(
-        command,
+        "status",
         daemon=show.plain(state.manager),
         seeds=[show.plain(seed) for seed in state.seeds],
         jobs=[show.plain(job) for job in state.jobs],
         bundles=[show.plain(bundle) for bundle in state.bundles],
-        next=show.next_step(state),
+        server=show.plain(server) if server else None,
+        next=advice.next_step(state, server),
     )
 
 

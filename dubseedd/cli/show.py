@@ -2,26 +2,34 @@
 
 The JSON is one object, `{"schemaVersion": 1, "command": "seed status", …}`, with these keys beside:
 
-    status             daemon, seeds, jobs, bundles, next (a sentence)
+    status             daemon, seeds, jobs, bundles, server (or null), next (a sentence)
     list               bundles
-    watch sync verify  jobs: those that were followed, as they ended
+    watch sync verify rollback
+                       jobs: those that were followed, as they ended
+    remove             bundle
+    guard              bundle, verdict (whole absent damaged unverified unknown), reason, next (may be empty)
+    history            events, the newest first, with the keys that they have on D-Bus
     sync --from        store; bundles: name, outcome (installed adopted current planned refused failed), error,
                        bytesDone, bytesSkipped
     verify --offline   bundles: name, error
 
 daemon, seeds, jobs and bundles have the properties of org.dubnium.Seed1.xml as keys in camelCase; structs are objects:
 a seed's bundles have name, size, manifestSha256 and verdict, a progress has percentage, message and depth, an error has
-name and message and is null where there is none. Sizes are bytes, times microseconds since the epoch.
+name and message and is null where there is none. The server is the unit that serves models: unit, active, startedAt,
+model (as on its command line), bundle (where that is one of the store). Sizes are bytes, times microseconds since the
+epoch.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from dubseedd.cli import advice
 from dubseedd.cli.views import NO_ERROR, BundleView, JobView, SeedView, State
-from dubseedd.names import DEFAULT_LABEL, ERROR_PREFIX
+from dubseedd.core.serving import Server
+from dubseedd.names import ERROR_PREFIX
 
 SCHEMA_VERSION = 1
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -50,6 +58,11 @@ def day(microseconds: int) -> str:
     if not microseconds:
         return "never"
     return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC).astimezone().strftime("%Y-%m-%d")
+
+
+def moment(microseconds: int) -> str:
+    """A time as local date and time."""
+    return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def duration(seconds: int) -> str:
@@ -117,9 +130,15 @@ def _origin(bundle: BundleView) -> str:
     return _cut(bundle.seed_uuid, UUID_CHARACTERS) or "-"
 
 
-def status(state: State, width: int | None = None) -> str:
+def events(found: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
+    """Events of the history, a line each."""
+    lines = (f"{moment(event['time'])}  {printable(str(event['message']))}" for event in found)
+    return "\n".join(_cut(line, width) if width is not None else line for line in lines)
+
+
+def status(state: State, server: Server | None = None, width: int | None = None) -> str:
     """Everything on one page, what to do next at its end."""
-    state = printable(state)
+    state, server = printable(state), printable(server)
     inner = width - 2 if width is not None else None
     manager = state.manager
     parts = [
@@ -131,7 +150,20 @@ def status(state: State, width: int | None = None) -> str:
         parts.append("Jobs:\n" + _indented(columns([_job_row(job, manager.status) for job in state.jobs])))
     if state.bundles:
         parts.append("Bundles:\n" + _indented(bundles(state.bundles, inner)))
-    return "\n\n".join([*parts, f"Next: {next_step(state)}"])
+    if server is not None:
+        parts.append(_server(server, state))
+    return "\n\n".join([*parts, f"Next: {advice.next_step(state, server)}"])
+
+
+def _server(server: Server, state: State) -> str:
+    """What the model server is about, in one line."""
+    head = f"Server {server.unit} ({'running' if server.active else 'not running'})"
+    if not server.model:
+        return f"{head}: its command line names no model"
+    if not server.bundle:
+        return f"{head}: its model {server.model} is no path in {state.manager.store}"
+    known = {bundle.name: bundle.state for bundle in state.bundles}
+    return f"{head}: serves {server.bundle} ({known.get(server.bundle, 'not there')})"
 
 
 def _seed(seed: SeedView, width: int | None) -> str:
@@ -151,39 +183,6 @@ def _job_row(job: JobView, told: str) -> tuple[str, ...]:
     name, sentence = job.error
     error = name.removeprefix(ERROR_PREFIX) if sentence and sentence in told else sentence
     return (str(job.id), job.kind, job.bundle, job.state, f"{job.progress[0]} %", error or amount(job))
-
-
-def next_step(state: State) -> str:
-    """What a person should do now."""
-    if any(job.state == "interrupted" for job in state.jobs):
-        return "plug the stick in again; the job goes on by itself"
-    if any(not job.ended for job in state.jobs):
-        return "wait; dubseedctl watch shows how it goes on"
-    if any(seed.state in ("mounting", "scanning", "working") for seed in state.seeds):
-        return "wait; the stick is being looked at"
-    mounted = [seed for seed in state.seeds if seed.mount_point]
-    if mounted:
-        return f"unmount {mounted[0].mount_point} before you pull the stick: umount {mounted[0].mount_point}"
-    return _trouble(state) or _peace(state)
-
-
-def _trouble(state: State) -> str:
-    """What to do about what went wrong; empty where nothing did."""
-    refused = any(verdict.startswith(ERROR_PREFIX) for seed in state.seeds for *_, verdict in seed.bundles)
-    if refused or any(seed.error[0] for seed in state.seeds):
-        return "look at what was refused: journalctl -u dubseedd -p warning"
-    damaged = [bundle.name for bundle in state.bundles if bundle.state == "damaged"]
-    if damaged:
-        return f"plug in a stick with {damaged[0]}; that mends it"
-    if state.manager.state == "failed":
-        return "mend what the last job failed of, then dubseedctl sync; all about it: journalctl -u dubseedd -p warning"
-    return ""
-
-
-def _peace(state: State) -> str:
-    if state.seeds:
-        return "nothing to do; you may pull the stick"
-    return "nothing to do" if state.bundles else f"plug in a stick labelled {DEFAULT_LABEL}"
 
 
 # Lines

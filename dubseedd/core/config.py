@@ -63,12 +63,20 @@ class ScrubConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Whoever serves the models; dubseedctl alone asks for it."""
+
+    unit: str = "vllm.service"
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     seed: SeedConfig = field(default_factory=SeedConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
     scrub: ScrubConfig = field(default_factory=ScrubConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
 
 
 class Option(NamedTuple):
@@ -145,6 +153,7 @@ def _folder(value: Any) -> str:
 
 
 _PRINTABLE = _matching(r"[^\x00-\x1f\x7f]+")
+_SERVICE = r"[A-Za-z0-9:_.@\\-]+\.service|"
 _ABSOLUTE = _matching(r"/[^\x00-\x1f\x7f]*")
 
 OPTIONS = (
@@ -169,6 +178,13 @@ OPTIONS = (
         '"refuse" or "allow"',
     ),
     Option("scrub", "interval", "interval_seconds", _interval, 'an interval such as "30d", or "0" for never'),
+    Option(
+        "server",
+        "unit",
+        "unit",
+        _matching(r"[A-Za-z0-9:_.@\\-]+\.service|"),
+        'a unit such as "vllm.service", or "" for none',
+    ),
 )
 
 _TABLES: Mapping[str, type] = {
@@ -177,6 +193,7 @@ _TABLES: Mapping[str, type] = {
     "sync": SyncConfig,
     "trust": TrustConfig,
     "scrub": ScrubConfig,
+    "server": ServerConfig,
 }
 
 

@@ -22,6 +22,7 @@ from dubseedd.names import (
 )
 
 LIMIT_SECONDS = 20.0
+PIPE = asyncio.subprocess.PIPE
 RUN = "import sys; from dubseedd.cli.main import main; sys.exit(main())"
 NO_ERROR = ["", ""]
 MANAGER: dict[str, Any] = {
@@ -163,12 +164,12 @@ async def start_ctl(bus_address: str) -> AsyncIterator[Ctl]:
     started: list[asyncio.subprocess.Process] = []
 
     async def start(
-        *words: str, stdout: int = asyncio.subprocess.PIPE, code: str = "", **more: str
+        *words: str, stdin: int | None = None, stdout: int = PIPE, stderr: int = PIPE, code: str = "", **more: str
     ) -> asyncio.subprocess.Process:
         environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus_address, **more}
-        pipe = asyncio.subprocess.PIPE
         argv = (sys.executable, "-c", f"{code}\n{RUN}", *words)
-        started.append(await asyncio.create_subprocess_exec(*argv, stdout=stdout, stderr=pipe, env=environment))
+        streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+        started.append(await asyncio.create_subprocess_exec(*argv, **streams, env=environment))
         return started[-1]
 
     yield start

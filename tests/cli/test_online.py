@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import os
+import pty
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from dbus_next import Message
 
-from dubseedd.adapters.bus import DBUS, DBUS_PATH, CallFailed
+from dubseedd.adapters.bus import DBUS, DBUS_PATH, CallFailed, Variant
 from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH
 from tests.cli.conftest import LIMIT_SECONDS, MANAGER, Connect, Ctl, ToyDaemon, ended
 
@@ -190,7 +195,76 @@ async def test_who_may_not_is_told_so_with_4(toy: ToyDaemon, start_ctl: Ctl) -> 
     assert said == (4, "", "dubseedctl: you are not allowed to eject; ask as root\n")
 
 
+async def test_a_rollback_is_followed_to_its_end(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    toy.on["Rollback"] = lambda path, args: [toy.show_job(1, State="done", Kind="rollback")]
+    said = await ended(await start_ctl("rollback", "tiny"))
+    assert (said.status, toy.calls[-1].body) == (0, ["tiny", {}])
+    assert said.out.startswith("tiny is rolled back; restart its server")
+
+
+async def test_a_removal_asks_nobody_where_nobody_is(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    toy.on["Remove"] = lambda path, args: []
+    said = await ended(await start_ctl("remove", "tiny"))
+    assert (said.status, said.out, toy.calls[-1].body) == (0, "tiny is removed\n", ["tiny", {}])
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("", 1), ("no", 1)])
+async def test_a_removal_asks_the_person_at_the_terminal(
+    toy: ToyDaemon, start_ctl: Ctl, answer: str, status: int
+) -> None:
+    toy.on["Remove"] = lambda path, args: []
+    with terminal() as (ours, theirs):
+        process = await start_ctl("remove", "tiny", stdin=theirs, stdout=theirs, stderr=theirs)
+        os.write(ours, f"{answer}\n".encode())
+        async with asyncio.timeout(LIMIT_SECONDS):
+            assert await process.wait() == status
+        said = os.read(ours, 4096).decode()
+    assert "remove tiny from the store, and its previous version? [y/N]" in said
+    assert bool(toy.calls) == (status == 0)
+
+
+EVENTS = [
+    {"time": 1_700_000_000_000_000 + number, "message": f"event {number}", "dubseed_bundle": name, "priority": 5}
+    for number, name in enumerate(("tiny", "other", "tiny"))
+][::-1]
+
+
+async def test_the_history_ends_with_the_newest(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    def told(_: str, args: list[Any]) -> list[Any]:
+        variants = {int: "x", str: "s"}
+        return [[{key: Variant(variants[type(value)], value) for key, value in one.items()} for one in EVENTS]]
+
+    toy.on["GetHistory"] = told
+    said = await ended(await start_ctl("history", "--bundle", "tiny", "-n", "2"))
+    assert [line.rpartition("  ")[2] for line in said.out.splitlines()] == ["event 0", "event 2"]
+    said = await ended(await start_ctl("history", "--json"))
+    assert [event["message"] for event in json.loads(said.out)["events"]] == ["event 2", "event 1", "event 0"]
+    assert toy.calls[-1].body == [20]
+
+
 async def test_without_a_daemon_every_command_that_needs_it_ends_with_3(start_ctl: Ctl) -> None:
-    for command in ("status", "watch", "list", "sync", "verify", "cancel", "eject"):
-        said = await ended(await start_ctl(command))
+    for command in (
+        "status",
+        "watch",
+        "list",
+        "sync",
+        "verify",
+        "rollback x",
+        "remove x",
+        "cancel",
+        "eject",
+        "history",
+    ):
+        said = await ended(await start_ctl(*command.split()))
         assert said == (3, "", "dubseedctl: dubseedd does not run; start it: systemctl start dubseedd\n"), command
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, int]]:
+    """A person's end of a terminal, and a program's."""
+    ours, theirs = pty.openpty()
+    try:
+        yield ours, theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)

@@ -1,0 +1,51 @@
+"""Jobs followed to their end, and what came of them as an exit status."""
+
+import sys
+from collections.abc import Callable, Collection, Sequence
+
+from dubseedd.cli import show
+from dubseedd.cli.client import Client
+from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
+from dubseedd.cli.progress import display
+from dubseedd.cli.views import JobView, State
+
+
+async def finish(client: Client, paths: Collection[str], *, quiet: bool) -> tuple[State, list[JobView]]:
+    """Follow jobs to their end; interrupted is an end, too."""
+
+    def ours(job: JobView) -> bool:
+        return job.path in paths
+
+    state = await follow(client, lambda state: all(job.ended for job in state.jobs if ours(job)), ours, quiet=quiet)
+    jobs = [job for job in state.jobs if ours(job)]
+    if len(jobs) < len(set(paths)):
+        raise Complaint("nobody knows what became of a job; journalctl -u dubseedd does", FAILED)
+    return state, jobs
+
+
+async def follow(
+    client: Client,
+    enough: Callable[[State], bool],
+    shown: Callable[[JobView], bool],
+    *,
+    quiet: bool = False,
+    patient: bool = False,
+) -> State:
+    with display(quiet=quiet) as screen:
+        async for state in client.states(patient=patient):
+            finished = enough(state)
+            screen.update([job for job in state.jobs if shown(job)])
+            if finished:
+                return state
+    raise AssertionError("the states end only when the caller has seen enough")
+
+
+def outcome(command: str, jobs: Sequence[JobView], *, as_json: bool) -> int:
+    """The exit status, and on standard error why; a person who has just read it there is not told twice."""
+    if as_json:
+        print(show.document(command, jobs=[show.plain(job) for job in jobs]))
+    told = sys.stdout.isatty() and sys.stderr.isatty() and not as_json
+    wrong = [job for job in jobs if job.state != "done"]
+    for job in wrong if not told else ():
+        complain(show.line(job))
+    return FAILED if wrong else DONE

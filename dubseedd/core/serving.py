@@ -1,0 +1,73 @@
+"""Serving: which model a unit of systemd serves, read off its command line, and what a person should do about it.
+
+Command lines of vLLM and llama-server are understood:
+
+    vllm serve /var/lib/dubnium/models/llama --port 8000
+    python3 -m vllm.entrypoints.openai.api_server --model=/var/lib/dubnium/models/llama
+    llama-server -m /var/lib/dubnium/models/qwen-gguf/qwen.gguf
+"""
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+MODEL_OPTIONS = ("--model", "-m")
+FETCHING_OPTIONS = ("-hf", "-hfr", "--hf-repo", "-mu", "--model-url")
+"""Those of llama-server that name a model on the network."""
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+)\b)")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A service as systemd has it loaded. `started_at` in microseconds since the epoch, 0 while it does not run."""
+
+    name: str
+    active: bool
+    started_at: int
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a unit serves: `model` as it is on its command line, and `bundle`, the one in the store that this is.
+
+    Both are empty where nothing can be told; `bundle` alone, where the model is no path in the store.
+    """
+
+    unit: str
+    active: bool
+    started_at: int
+    model: str = ""
+    bundle: str = ""
+
+
+def served_by(unit: Unit, store: str) -> Server:
+    """What a unit serves from a store."""
+    model = _model(unit)
+    return Server(unit.name, unit.active, unit.started_at, model, _bundle(model, store))
+
+
+def _model(unit: Unit) -> str:
+    """The model argument of a command line, with the unit's variables put in; "" where there is none."""
+    words = [_VARIABLE.sub(lambda match: unit.environment.get(match[1] or match[2], match[0]), w) for w in unit.command]
+    if posixpath.basename(words[0] if words else "").startswith("python") and words[1:2] == ["-m"]:
+        words = words[2:]
+    for option in (*MODEL_OPTIONS, *FETCHING_OPTIONS):
+        for place, word in enumerate(words):
+            name, equals, value = word.partition("=")
+            if name == option:
+                return value if equals else _after(words, place)
+    return _after(words, words.index("serve")) if "serve" in words else ""
+
+
+def _after(words: Sequence[str], place: int) -> str:
+    value = words[place + 1] if place + 1 < len(words) else ""
+    return "" if value.startswith("-") else value
+
+
+def _bundle(model: str, store: str) -> str:
+    path = posixpath.normpath(model)
+    inside = path.removeprefix(f"{posixpath.normpath(store)}/")
+    return inside.split("/")[0] if path != inside else ""
