@@ -49,7 +49,7 @@ FILES = \
   dubseedd/bus/org.dubnium.Seed1.xml:$(dbusdir)/interfaces/org.dubnium.Seed1.xml \
   $(patsubst %,%:$(catalogdir)/dubseedd.catalog,$(wildcard systemd/dubseedd.catalog))
 
-.PHONY: help provision try test lint coverage torture fuzz fuzz-bus measure bench install uninstall clean
+.PHONY: help provision try test lint coverage torture fuzz fuzz-bus measure picture bench install uninstall clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -58,7 +58,7 @@ provision:
 	@tools/provision
 
 try: provision  ## run the main job here and now [SIZE=4GiB] [SEED=/dev/sdX1, a real stick]
-	@$(PYTHON_VENV) -m tools.try --size "$(SIZE)" --seed "$(SEED)"
+	@$(PYTHON_VENV) -m tools.tryout --size "$(SIZE)" --seed "$(SEED)"
 
 test: provision  ## run all tests [PYTEST_ARGS=...]
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
@@ -78,6 +78,9 @@ fuzz-bus: provision  ## let a stranger say all that can be said on the bus [CALL
 fuzz: provision  ## feed the parsers what a fuzzer makes up [SECONDS=3600] [TARGET=manifest]
 	@$(PYTHON_VENV) -c 'import atheris' 2>/dev/null || .venv/bin/pip install --quiet atheris 2>/dev/null || true
 	@$(PYTHON_VENV) -m tests.fuzz --seconds "$(SECONDS)" --target "$(TARGET)"
+
+picture: provision  ## draw docs/watch.svg anew, from a real sync
+	@$(PYTHON_VENV) -m tools.picture
 
 measure: provision  ## what one sync and an idle daemon cost on this machine
 	@$(PYTHON_VENV) -m tests.measure

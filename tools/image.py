@@ -37,7 +37,8 @@ def attached(image: Path, *options: str) -> Iterator[str]:
     """The device node of an image for the length of a block, once udev knows it; `options` are those of losetup."""
     with ExitStack() as undo:
         undo.callback(release, image)
-        node = attach(image, *options)
+        with uninterrupted():  # a losetup that is given up may attach it after we have looked
+            node = attach(image, *options)
         run("udevadm", "settle", "--timeout=20", check=False)
         yield node
 

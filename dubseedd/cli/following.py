@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dubseedd.cli import show
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
-from dubseedd.cli.progress import display
+from dubseedd.cli.progress import Display, display
 from dubseedd.cli.views import JobView, State
 
 
@@ -16,7 +16,9 @@ async def finish(client: Client, paths: Collection[str], *, quiet: bool) -> tupl
     def ours(job: JobView) -> bool:
         return job.path in paths
 
-    state = await follow(client, lambda state: all(job.ended for job in state.jobs if ours(job)), ours, quiet=quiet)
+    state = await follow(
+        client, lambda state: all(job.ended for job in state.jobs if ours(job)), ours, display(quiet=quiet)
+    )
     jobs = [job for job in state.jobs if ours(job)]
     if len(jobs) < len(set(paths)):
         raise Complaint("nobody knows what became of a job; journalctl -u dubseedd does", FAILED)
@@ -27,14 +29,15 @@ async def follow(
     client: Client,
     enough: Callable[[State], bool],
     shown: Callable[[JobView], bool],
+    screen: Display,
     *,
-    quiet: bool = False,
     patient: bool = False,
 ) -> State:
-    with display(quiet=quiet) as screen:
+    """Show the jobs that are to be shown until it is enough; the last state."""
+    with screen:
         async for state in client.states(patient=patient):
             finished = enough(state)
-            screen.update([job for job in state.jobs if shown(job)])
+            screen.update([job for job in state.jobs if shown(job)], state)
             if finished:
                 return state
     raise AssertionError("the states end only when the caller has seen enough")

@@ -10,6 +10,8 @@ from dubseedd.cli.arguments import HISTORY_MOST
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
 from dubseedd.cli.following import finish, follow, outcome
+from dubseedd.cli.progress import can_draw, display
+from dubseedd.cli.screen import Screen
 from dubseedd.cli.views import JobView, SeedView, State
 from dubseedd.core.serving import Server
 from dubseedd.errors import CallRefused
@@ -48,9 +50,10 @@ async def watch(client: Client, options: argparse.Namespace) -> int:
         followed = [job for job in state.jobs if new(job)]
         return not options.forever and all(job.ended for job in followed) and bool(followed or options.once)
 
-    if all(job.ended for job in first.jobs) and not options.json:
+    if all(job.ended for job in first.jobs) and not options.json and not can_draw():
         print(show.printable(first.manager.status), flush=True)
-    state = await follow(client, enough, new, quiet=options.json, patient=options.forever)
+    screen = Screen() if can_draw() and not options.json else display(quiet=options.json)
+    state = await follow(client, enough, new, screen, patient=options.forever)
     return outcome("watch", [job for job in state.jobs if new(job)], as_json=options.json)
 
 

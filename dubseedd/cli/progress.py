@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
 from dubseedd.cli import show
-from dubseedd.cli.views import JobView
+from dubseedd.cli.views import JobView, State
 
 
 class Display(Protocol):
@@ -19,15 +19,19 @@ class Display(Protocol):
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
-    def update(self, jobs: Sequence[JobView], /) -> None: ...
+    def update(self, jobs: Sequence[JobView], state: State | None = None, /) -> None: ...
 
 
 def display(*, quiet: bool = False) -> Display:
     """The best that this output can show; nothing where `quiet`."""
     if quiet:
         return Silence()
-    capable = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return Bars() if capable and importlib.util.find_spec("rich") else Lines()
+    return Bars() if can_draw() else Lines()
+
+
+def can_draw() -> bool:
+    """Is the output a terminal that can move its cursor, and is rich there?"""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and importlib.util.find_spec("rich") is not None
 
 
 class Silence:
@@ -39,7 +43,7 @@ class Silence:
     def __exit__(self, *_: object) -> None:
         return
 
-    def update(self, _: Sequence[JobView], /) -> None:
+    def update(self, _: Sequence[JobView], __: State | None = None, /) -> None:
         return
 
 
@@ -49,7 +53,7 @@ class Lines(Silence):
     def __init__(self) -> None:
         self._told: dict[int, tuple[str, int]] = {}
 
-    def update(self, jobs: Sequence[JobView], /) -> None:
+    def update(self, jobs: Sequence[JobView], _: State | None = None, /) -> None:
         for job in jobs:
             reached = (job.state, job.progress[0] // 10)
             if self._told.get(job.id) != reached:
@@ -79,7 +83,7 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def update(self, jobs: Sequence[JobView], /) -> None:
+    def update(self, jobs: Sequence[JobView], state: State | None = None, /) -> None:
         from rich.console import Group  # noqa: PLC0415 - an optional extra
 
         for job in jobs:
@@ -90,8 +94,12 @@ class Bars:
                 self._say_end(job)
         running = [show.printable(job) for job in jobs if not job.ended]
         queued = sum(job.state == "queued" for job in running)
-        parts = [_bar(job) for job in running if job.state != "queued"]
+        parts = self.draw([job for job in running if job.state != "queued"], state)
         self._live.update(Group(*parts, *([f"{queued} queued"] if queued else [])), refresh=True)
+
+    def draw(self, jobs: Sequence[JobView], _: State | None) -> list[Any]:
+        """Jobs at work, as something that rich can draw."""
+        return [_bar(job) for job in jobs]
 
     def _say_end(self, job: JobView) -> None:
         from rich.text import Text  # noqa: PLC0415 - an optional extra
@@ -103,18 +111,25 @@ class Bars:
 def _bar(job: JobView) -> Any:
     """A job at work as something that rich can draw."""
     from rich.console import Group  # noqa: PLC0415 - an optional extra
+    from rich.text import Text  # noqa: PLC0415 - an optional extra
+
+    return Group(head(job), Text(f"  {job.state}, {show.details(job)}", style="dim", no_wrap=True, overflow="ellipsis"))
+
+
+def head(job: JobView) -> Any:
+    """The bar of a job, with what is left."""
     from rich.progress_bar import ProgressBar  # noqa: PLC0415 - an optional extra
     from rich.table import Table  # noqa: PLC0415 - an optional extra
     from rich.text import Text  # noqa: PLC0415 - an optional extra
 
-    head = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    head.add_column(no_wrap=True, overflow="ellipsis", max_width=30)
-    head.add_column(ratio=1, min_width=8)
-    head.add_column(no_wrap=True, justify="right", min_width=5)
-    head.add_column(no_wrap=True)
+    line = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    line.add_column(no_wrap=True, overflow="ellipsis", max_width=30)
+    line.add_column(ratio=1, min_width=8)
+    line.add_column(no_wrap=True, justify="right", min_width=5)
+    line.add_column(no_wrap=True)
     percent = job.progress[0]
-    head.add_row(Text(job.bundle), ProgressBar(100, percent), f"{percent} %", _left(job.expected_end_time))
-    return Group(head, Text(f"  {show.details(job)}", style="dim", no_wrap=True, overflow="ellipsis"))
+    line.add_row(Text(job.bundle), ProgressBar(100, percent), f"{percent} %", _left(job.expected_end_time))
+    return line
 
 
 def _left(end: int) -> str:

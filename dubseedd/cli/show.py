@@ -166,16 +166,20 @@ def _server(server: Server, state: State) -> str:
     return f"{head}: serves {server.bundle} ({known.get(server.bundle, 'not there')})"
 
 
-def _seed(seed: SeedView, width: int | None) -> str:
+def seed_line(seed: SeedView) -> str:
+    """A stick in one line."""
     drive = f", {seed.drive}" if seed.drive else ""
     where = f", mounted at {seed.mount_point}" if seed.mount_point else ""
-    head = f"Seed {seed.label} on {seed.device} ({seed.filesystem}, {size(seed.size)}{drive}): {seed.state}{where}"
+    return f"Seed {seed.label} on {seed.device} ({seed.filesystem}, {size(seed.size)}{drive}): {seed.state}{where}"
+
+
+def _seed(seed: SeedView, width: int | None) -> str:
     lines = [
         (name, size(length) if length else "-", verdict.removeprefix(ERROR_PREFIX))
         for name, length, _, verdict in seed.bundles
     ]
     error = f"\n  {seed.error[1]}" if seed.error[1] else ""
-    return head + error + ("\n" + _indented(columns(lines, width)) if lines else "")
+    return seed_line(seed) + error + ("\n" + _indented(columns(lines, width)) if lines else "")
 
 
 def _job_row(job: JobView, told: str) -> tuple[str, ...]:
@@ -197,10 +201,10 @@ def line(job: JobView) -> str:
     return f"{job.bundle}: {job.state}, {job.progress[0]} %, {amount(job)}{rate}"
 
 
-def details(job: JobView) -> str:
-    """What a job does right now, the file last: that is what gives way where there is no room."""
-    rate = f"{size(job.rate)}/s" if job.rate else ""
-    return ", ".join(part for part in (job.state, amount(job), rate, job.current_file) if part)
+def details(job: JobView, rates: str = "") -> str:
+    """How far a job is right now, with a line of its rates; the file last: that gives way where there is no room."""
+    rate = f"{size(job.rate)}/s {rates}".rstrip() if job.rate else ""
+    return ", ".join(part for part in (amount(job), rate, job.current_file) if part)
 
 
 # JSON

@@ -65,7 +65,8 @@ async def test_a_terminal_of_60_columns_shows_bar_amount_and_file(
 ) -> None:
     path = toy.show_job(1)
     process = await start_ctl("watch", stdout=terminal.end, TERM="xterm-256color", NO_COLOR="")
-    await terminal.until("copying, 800 B of 1.95 KiB, 100 B/s, config.json")
+    await terminal.until("800 B of 1.95 KiB, 100 B/s █, config.json")
+    assert "✓ planning  ● copying  ○ verifying  ○ publishing" in terminal.seen
     assert "━" in terminal.seen
     assert "40 %" in terminal.seen
     toy.end_job(path, "done")

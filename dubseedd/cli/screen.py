@@ -1,0 +1,110 @@
+"""The screen of `dubseedctl watch`: the sticks and what is on them, the jobs with their phases and rate. Needs rich.
+
+DUB-SEED on /dev/sdb1 (exfat, 28.7 GiB, ACME Stick): working
+  llama           12.3 GiB  new
+  qwen             4.1 GiB  current
+  broken                 -  refused: ManifestInvalid
+
+llama  ━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━━━━━━━━━━━━   48 %  0:05
+  ✓ planning  ● copying  ○ verifying  ○ publishing
+  2.92 GiB of 6.10 GiB, 596 MiB/s ▃▅▆▇▇█▇▆, model-00004-of-0000…
+
+copying llama: file 4 of 11, 48 %, 624 MB/s
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from dubseedd.cli import show
+from dubseedd.cli.progress import Bars, head
+from dubseedd.cli.views import JobView, SeedView, State
+from dubseedd.names import ERROR_PREFIX
+
+PHASES = ("planning", "copying", "verifying", "publishing")
+LEVELS = "▁▂▃▄▅▆▇█"
+SAMPLES = 24
+SAMPLE_SECONDS = 0.5
+BUNDLES_MOST = 6
+"""More of one stick are counted."""
+GOOD, BAD, FAINT = "green", "red", "dim"
+
+
+class Screen(Bars):
+    """Draws everything at one moment; lines stay when a job ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rates: dict[int, Rates] = {}
+
+    def draw(self, jobs: Sequence[JobView], state: State | None) -> list[Any]:
+        state = show.printable(state)
+        for job in jobs:
+            self._rates.setdefault(job.id, Rates()).sample(job.rate)
+        seeds = [part for seed in (state.seeds if state else ()) for part in (seed_part(seed), "")]
+        running = [part for job in jobs for part in (job_part(job, self._rates[job.id].line), "")]
+        return [*seeds, *running, *([_text(state.manager.status, FAINT)] if state else [])]
+
+
+class Rates:
+    """The rate of one job over time."""
+
+    def __init__(self) -> None:
+        self._samples: deque[int] = deque(maxlen=SAMPLES)
+        self._next = 0.0
+
+    def sample(self, rate: int) -> None:
+        """Take a rate in, at most every half second."""
+        now = time.monotonic()
+        if rate and now >= self._next:
+            self._next = now + SAMPLE_SECONDS
+            self._samples.append(rate)
+
+    @property
+    def line(self) -> str:
+        """A sparkline, the newest rate last; the highest is a full block."""
+        most = max(self._samples, default=1)
+        return "".join(LEVELS[round(rate / most * (len(LEVELS) - 1))] for rate in self._samples)
+
+
+def seed_part(seed: SeedView) -> Any:
+    """A stick and what is on it, what is wrong first."""
+    from rich.console import Group  # noqa: PLC0415 - an optional extra
+
+    bundles = sorted(seed.bundles, key=lambda bundle: not bundle.verdict.startswith(ERROR_PREFIX))
+    shown = bundles[:BUNDLES_MOST]
+    rows = [(one.name, show.size(one.size) if one.size else "-", _verdict(one.verdict)) for one in shown]
+    table = show.columns(rows).splitlines() if rows else []
+    lines = [_text(f"  {row}", _colour(one.verdict)) for row, one in zip(table, shown, strict=True)]
+    more = [_text(f"  and {len(bundles) - len(shown)} more", FAINT)] if len(bundles) > len(shown) else []
+    error = [_text(f"  {seed.error.message}", BAD)] if seed.error.message else []
+    pull = [_text("  ✓ it may be pulled out", GOOD)] if seed.safe_to_remove else []
+    return Group(_text(show.seed_line(seed), "bold"), *error, *lines, *more, *pull)
+
+
+def job_part(job: JobView, rates: str) -> Any:
+    """A job: its bar, its phases, and what it does right now."""
+    from rich.console import Group  # noqa: PLC0415 - an optional extra
+
+    reached = PHASES.index(job.state) if job.state in PHASES else 0
+    marks = "✓" * reached + "●" + "○" * len(PHASES)
+    phases = "  ".join(f"{mark} {phase}" for mark, phase in zip(marks, PHASES, strict=False))
+    if job.state in ("queued", "waiting"):
+        phases = f"… {job.progress.message or job.state}"
+    return Group(head(job), _text(f"  {phases}"), _text(f"  {show.details(job, rates)}", FAINT))
+
+
+def _verdict(verdict: str) -> str:
+    refused = verdict.startswith(ERROR_PREFIX)
+    return f"refused: {verdict.removeprefix(ERROR_PREFIX)}" if refused else verdict
+
+
+def _colour(verdict: str) -> str:
+    return BAD if verdict.startswith(ERROR_PREFIX) else GOOD if verdict == "current" else ""
+
+
+def _text(words: str, style: str = "") -> Any:
+    from rich.text import Text  # noqa: PLC0415 - an optional extra
+
+    return Text(words, style=style, no_wrap=True, overflow="ellipsis")
