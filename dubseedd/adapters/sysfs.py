@@ -6,11 +6,14 @@
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 
 from dubseedd.core.device import Number
 
 SECTOR_BYTES = 512
 """The unit of every size in sysfs, whatever the sectors of the device."""
+MAPPINGS: Mapping[str, str] = {"LVM": "the LVM volume", "CRYPT": "the encrypted volume"}
+"""What the device mapper makes, by the beginning of its UUID."""
 LOOP_DEVICE = re.compile(r"loop\d+")
 
 
@@ -56,6 +59,23 @@ def linked(path: str, relation: str) -> list[str]:
     below = os.path.join(path, relation)
     names = sorted(os.listdir(below)) if os.path.isdir(below) else []
     return [os.path.realpath(os.path.join(below, name)) for name in names]
+
+
+def stack(path: str) -> Iterator[Number]:
+    """A device and all that stands on it."""
+    yield number_of(path)
+    for holder in linked(path, "holders"):
+        yield from stack(holder)
+
+
+def called(path: str) -> str:
+    """What a device that stands on others is, in words."""
+    if level := attribute(path, "md/level"):
+        return f"the RAID {node_of(path)} ({level})"
+    if name := attribute(path, "dm/name"):
+        kind = attribute(path, "dm/uuid").partition("-")[0]
+        return f"{MAPPINGS.get(kind, 'the mapping')} {name}"
+    return node_of(path)
 
 
 def diskseq(path: str) -> int:
