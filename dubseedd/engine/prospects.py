@@ -78,7 +78,8 @@ class Prospects:
             return self._unseen(bundle)
 
     def _give_up(self, error: OSError) -> None:
-        self.trouble = f"the store {self.path} cannot be read ({error.strerror}); run it with sudo to have it judged"
+        way_out = "run it with sudo" if isinstance(error, PermissionError) else "check [store] path"
+        self.trouble = f"the store {self.path} cannot be read ({error.strerror}); {way_out}"
 
     def _unseen(self, bundle: Examined) -> Prospect:
         """With no store yet, or none that may be read: then there is no word on room either."""
