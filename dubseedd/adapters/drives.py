@@ -53,10 +53,13 @@ class Drives(UDisks):
 
     async def look(self, number: Number) -> Drive:
         """What is known of the device of this number."""
-        path = sysfs.folder_of(number)
+        try:
+            path = sysfs.folder_of(number)
+        except FileNotFoundError as error:
+            raise _gone() from error
         disk = sysfs.disk_of(path)
-        _, objects = await self._until(sysfs.node_of(path), lambda objects: _block_of(number, objects))
-        block = objects[_known(number, objects)]
+        known, objects = await self._until(sysfs.node_of(path), lambda objects: _block_of(number, objects))
+        block = objects[known]
         drive = objects.get(block[BLOCK].get("Drive", "/"), {}).get(DRIVE, {})
         return Drive(
             node=sysfs.node_of(path),
@@ -129,10 +132,12 @@ def _block_of(number: Number, objects: Objects) -> str | None:
 
 def _known(number: Number, objects: Objects) -> str:
     if (path := _block_of(number, objects)) is None:
-        raise StoreTrouble(
-            ErrorName.NOT_FOUND, "the drive is gone; plug it in again, and leave it in until it is finished"
-        )
+        raise _gone()
     return path
+
+
+def _gone() -> StoreTrouble:
+    return StoreTrouble(ErrorName.NOT_FOUND, "the drive is gone; plug it in again, and leave it in until the end")
 
 
 def _device(found: Interfaces) -> BlockDevice:

@@ -172,7 +172,7 @@ COMMANDS = (
     ),
     Command(
         "check",
-        "would this seed be accepted here? every bundle, every rule; nothing is written",
+        "judge every bundle of a seed by every rule, and write nothing",
         ("dubseedctl check /dev/sdb1", "dubseedctl check /run/media/me/DUB-SEED --json"),
         _check,
     ),

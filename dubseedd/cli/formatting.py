@@ -4,6 +4,7 @@ import argparse
 import os
 import stat
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from dubseedd.cli import show
@@ -11,7 +12,7 @@ from dubseedd.cli.disks import with_udisks
 from dubseedd.cli.exits import DONE, FAILED, USAGE, Complaint
 from dubseedd.core.config import Config
 from dubseedd.core.device import BlockDevice, Number
-from dubseedd.core.drive import EXFAT, MAKERS, Drive, check_drive, choose_filesystem
+from dubseedd.core.drive import Drive, check_drive, choose_filesystem
 from dubseedd.engine.configfile import load
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName
@@ -45,23 +46,28 @@ def format_drive(options: argparse.Namespace) -> int:
     if not options.json:
         print(_about(found.drive), flush=True)
     check_drive(found.drive, any_drive=options.any, store=config.store.path)
-    filesystem = choose_filesystem(options.type, config.seed.label, made=found.makers, taken=config.seed.filesystems)
-    remarks = _remarks(options.type, filesystem, config, found.makers)
+    choice = choose_filesystem(options.type, config.seed.label, made=found.makers, taken=config.seed.filesystems)
+    remarks = [f"it becomes {choice.filesystem}, which only Linux reads: {reason}" for reason in choice.why]
     if not options.json:
-        print(*remarks, sep="\n", end="\n" if remarks else "", flush=True)
+        _say(remarks)
     _confirm(found.drive, options)
-    made = with_udisks(lambda drives: _make(drives, number, found.drive, filesystem, config))
-    device, notes = made.device, (*remarks, *made.notes)
+    made = with_udisks(lambda drives: _make(drives, number, found.drive, choice.filesystem, config))
+    device, label = made.device, config.seed.label
     if options.json:
-        seed = {"device": device.node, "filesystem": filesystem, "label": config.seed.label, "size": device.size}
-        print(show.document("format", drive=show.plain(found.drive), seed=seed, notes=notes))
+        seed = {"device": device.node, "filesystem": choice.filesystem, "label": label, "size": device.size}
+        print(show.document("format", drive=show.plain(found.drive), seed=seed, notes=[*remarks, *made.notes]))
         return DONE
-    print(*(f"note: {note}" for note in made.notes), sep="\n", end="\n" if made.notes else "")
+    _say(made.notes)
     print(
-        f"{device.node} is an empty seed: {filesystem}, labelled {config.seed.label}, {show.size(device.size)}; "
+        f"{device.node} is an empty seed: {choice.filesystem}, labelled {label}, {show.size(device.size)}; "
         f"fill it: dubseedctl create SOURCE --to {device.node}"
     )
     return DONE
+
+
+def _say(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", flush=True)
 
 
 def _number_of(node: str) -> Number:
@@ -96,14 +102,6 @@ def _about(drive: Drive) -> str:
     ]
     table = show.columns(show.printable(tuple(rows))).splitlines() if rows else ["nothing that is known of is on it"]
     return "\n".join([show.printable(head), *(f"  {row}" for row in table)])
-
-
-def _remarks(wanted: str | None, filesystem: str, config: Config, makers: tuple[str, ...]) -> tuple[str, ...]:
-    """Why it is not the file system that it would be elsewhere."""
-    if wanted or filesystem == EXFAT or EXFAT in makers or EXFAT not in config.seed.filesystems:
-        return ()
-    why = f"there is no mkfs.{EXFAT} here, so it becomes {filesystem}, which only Linux reads"
-    return (f"{why}; for {EXFAT} install {MAKERS[EXFAT]} and repeat",)
 
 
 def _confirm(drive: Drive, options: argparse.Namespace) -> None:

@@ -46,13 +46,13 @@ def opened_place(word: str, config: Config) -> Iterator[Place]:
     except OSError as error:
         raise _absent(word, error) from error
     if stat.S_ISBLK(status.st_mode):
-        device = _acceptable((os.major(status.st_rdev), os.minor(status.st_rdev)), config)
+        device = _acceptable(word, (os.major(status.st_rdev), os.minor(status.st_rdev)), config)
         with _mounted(device) as (point, ours):
             yield from _proven(point, device, ours=ours)
         return
     number = _mounted_there(os.path.realpath(word))
     if number is not None:
-        yield from _proven(os.path.realpath(word), _acceptable(number, config), ours=False)
+        yield from _proven(os.path.realpath(word), _acceptable(word, number, config), ours=False)
         return
     try:
         root = os.open(word, FOLDER & ~os.O_NOFOLLOW)
@@ -68,9 +68,12 @@ def _absent(word: str, error: OSError) -> CallRefused:
     )
 
 
-def _acceptable(number: Number, config: Config) -> BlockDevice:
+def _acceptable(word: str, number: Number, config: Config) -> BlockDevice:
     """The device, if the daemon would look at it."""
-    device = udevdb.block_device(number)
+    try:
+        device = udevdb.block_device(number)
+    except OSError as error:
+        raise _absent(word, error) from error
     check_label(device, config.seed.label)
     check_filesystem(device, config.seed.filesystems)
     return device

@@ -6,6 +6,7 @@ erases another one than he thinks.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dubseedd.core.bundle import shown
 from dubseedd.errors import CallRefused
@@ -115,16 +116,23 @@ def _busy(sentence: str) -> CallRefused:
     return CallRefused(ErrorName.BUSY, sentence)
 
 
-def choose_filesystem(wanted: str | None, label: str, *, made: Collection[str], taken: Collection[str]) -> str:
+class Choice(NamedTuple):
+    """A file system, and why it is none that would be preferred."""
+
+    filesystem: str
+    why: tuple[str, ...] = ()
+
+
+def choose_filesystem(wanted: str | None, label: str, *, made: Collection[str], taken: Collection[str]) -> Choice:
     """The file system for a new seed, by default exFAT where it can be had; CallRefused where none can.
 
     `made` are those that this machine can make, `taken` those that the daemon mounts, `[seed] filesystems`.
     """
-    reasons = []
+    reasons: list[str] = []
     for filesystem in [wanted] if wanted else MAKERS:
         reason = _why_not(filesystem, label, made, taken)
         if not reason:
-            return filesystem
+            return Choice(filesystem, tuple(reasons))
         reasons.append(reason)
     raise CallRefused(ErrorName.INVALID_ARGS, "; ".join(reasons))
 

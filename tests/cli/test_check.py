@@ -14,6 +14,7 @@ import pytest
 from dubseedd.cli.main import main
 from tests.cli.test_offline import INTERRUPTED_MID_COPY
 from tests.support.bundles import model_files, write_bundle
+from tests.support.signing import make_key, sign
 from tests.support.users import NOBODY, needs_root
 
 FILES = model_files(shards=4)
@@ -106,6 +107,13 @@ def test_where_a_key_is_enrolled_an_unsigned_bundle_would_not_be_accepted(place:
     write_bundle(place / "seed/models/tiny", FILES)
     assert check(place) == 1
     assert "tiny is refused: tiny cannot be trusted" in capsys.readouterr().err
+
+
+def test_a_bundle_that_an_enrolled_key_has_signed_is_accepted_and_by_whom_is_told(place: Path, capsys: Said) -> None:
+    (place / "signers").write_text(f"ops {make_key(place / 'key')}\n")
+    sign(write_bundle(place / "seed/models/tiny", FILES), place / "key")
+    assert check(place) == 0
+    assert "tiny is accepted: 391 KiB, signed by ops, new here" in capsys.readouterr().out
 
 
 @needs_root

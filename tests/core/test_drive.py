@@ -109,7 +109,7 @@ def test_what_is_typed_is_the_model_else_the_image_else_the_device(facts: dict[s
 def test_exfat_is_made_where_it_can_be_and_nothing_else_is_asked_for(
     wanted: str | None, made: tuple[str, ...], filesystem: str
 ) -> None:
-    assert choose_filesystem(wanted, "DUB-SEED", made=made, taken=TAKEN) == filesystem
+    assert choose_filesystem(wanted, "DUB-SEED", made=made, taken=TAKEN).filesystem == filesystem
 
 
 @pytest.mark.parametrize(
@@ -129,5 +129,8 @@ def test_a_file_system_that_cannot_be_had_is_refused_with_the_way_out(
     assert words in caught.value.sentence
 
 
-def test_a_label_too_long_for_exfat_goes_to_ext4_by_default() -> None:
-    assert choose_filesystem(None, "A-LONG-LABEL", made=(EXFAT, EXT4), taken=TAKEN) == EXT4
+def test_what_is_not_preferred_is_taken_with_the_reason() -> None:
+    for label, made, words in (("A-LONG-LABEL", (EXFAT, EXT4), "takes labels of 11"), ("S", (EXT4,), "no mkfs.exfat")):
+        filesystem, (why,) = choose_filesystem(None, label, made=made, taken=TAKEN)
+        assert filesystem == EXT4
+        assert words in why
