@@ -44,6 +44,8 @@ PARTITION_TYPES: Mapping[str, str] = {
 """Microsoft basic data, which every system shows, and Linux file system."""
 MAKING_SECONDS = 600.0
 """What a slow stick may take to have a file system made on it."""
+MAKING_ATTEMPTS = 2
+"""udev has the table read anew after every writer: a partition may be away for the moment in which UDisks2 opens it."""
 
 
 class Drives(UDisks):
@@ -92,6 +94,15 @@ class Drives(UDisks):
 
     async def make(self, drive: Drive, number: Number, filesystem: str) -> BlockDevice:
         """Erase the drive and make one partition with a file system; returns that, which has no label yet."""
+        for left in reversed(range(MAKING_ATTEMPTS)):
+            try:
+                return await self._make(drive, number, filesystem)
+            except StoreTrouble as trouble:
+                if not left or trouble.error is not ErrorName.WRITE_FAILED:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _make(self, drive: Drive, number: Number, filesystem: str) -> BlockDevice:
         path = _known(number, await self._objects())
         await self._act(f"erase {drive.node}", path, BLOCK, "Format", "sa{sv}", ["gpt", dict(self._manners)])
         await self._until(drive.node, lambda objects: path if TABLE in objects.get(path, {}) else None)
