@@ -81,8 +81,11 @@ class Machine:
     def start_polkitd(self) -> None:
         self._start_named("polkitd", "org.freedesktop.PolicyKit1", program_of("polkitd", *POLKITD), "--no-debug")
 
-    def start_udisksd(self) -> None:
-        self._start_named("udisksd", "org.freedesktop.UDisks2", program_of("udisks2", *UDISKSD))
+    def start_udisksd(self, *, preload: str = "") -> None:
+        """`preload` is a library that takes the place of some of the system's functions."""
+        environment = {**self.environment, "LD_PRELOAD": preload}
+        program = program_of("udisks2", *UDISKSD)
+        self._start_named("udisksd", "org.freedesktop.UDisks2", program, environment=environment)
 
     def stop_udisksd(self) -> None:
         self._stop("udisksd")
@@ -105,15 +108,17 @@ class Machine:
         for name in reversed(list(self._running)):
             self._stop(name)
 
-    def _start(self, name: str, *argv: str, stdout: int | None = None) -> "subprocess.Popen[bytes]":
+    def _start(
+        self, name: str, *argv: str, stdout: int | None = None, environment: Mapping[str, str] | None = None
+    ) -> "subprocess.Popen[bytes]":
         with ExitStack() as undo:
-            process = start(undo, self.folder, *argv, environment=self.environment, stdout=stdout)
+            process = start(undo, self.folder, *argv, environment=environment or self.environment, stdout=stdout)
             undo.pop_all()
         self._running[name] = process
         return process
 
-    def _start_named(self, name: str, bus_name: str, *argv: str) -> None:
-        process = self._start(name, *argv)
+    def _start_named(self, name: str, bus_name: str, *argv: str, environment: Mapping[str, str] | None = None) -> None:
+        process = self._start(name, *argv, environment=environment)
         with ThreadPoolExecutor(1) as thread:  # the caller may stand in a loop of its own
             owned = thread.submit(asyncio.run, owned_or_exited(self.bus_address, bus_name, process.pid)).result()
         if not owned:

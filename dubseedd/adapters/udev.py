@@ -6,19 +6,16 @@ copied at once: a device may be gone a moment later, and what was read of it by 
 
 import asyncio
 import os
-import re
 import socket
 from collections.abc import Callable
 
 import pyudev
 
+from dubseedd.adapters import sysfs
 from dubseedd.core.device import BlockDevice, BlockEvent
 
-SECTOR_BYTES = 512
-"""The unit of every size in sysfs, whatever the sectors of the device."""
 EVENTS_A_TURN = 64
 """So many are taken in before the loop's other work has its turn: a storm of events delays nothing."""
-LOOP_DEVICE = re.compile(r"loop\d+")
 
 
 class UdevDevices:
@@ -40,7 +37,7 @@ class UdevDevices:
             path = os.path.realpath(f"/sys/dev/block/{major}:{minor}", strict=True)
         except OSError:
             return False
-        return _size(path) > 0 and _diskseq(path) in (device.diskseq, 0)
+        return sysfs.size(path) > 0 and sysfs.diskseq(path) in (device.diskseq, 0)
 
     def watch(self, on_event: Callable[[BlockEvent], None], on_lost: Callable[[], None]) -> Callable[[], None]:
         """Report every uevent from now on, on the running loop; `on_lost` when some were dropped. Returns the undo."""
@@ -93,7 +90,7 @@ def snapshot(device: pyudev.Device) -> BlockDevice:
     number = device.device_number
     path = device.sys_path
     try:
-        loops = tuple(sorted(_loops(path)))
+        loops = tuple(sorted(sysfs.loops(path)))
         vanished = False
     except OSError:
         loops = ()
@@ -101,45 +98,12 @@ def snapshot(device: pyudev.Device) -> BlockDevice:
     return BlockDevice(
         node=device.device_node or "",
         number=(os.major(number), os.minor(number)),
-        diskseq=int(told.get("DISKSEQ", 0)) or _diskseq(path),
+        diskseq=int(told.get("DISKSEQ", 0)) or sysfs.diskseq(path),
         usage=told.get("ID_FS_USAGE", ""),
         label=told.get("ID_FS_LABEL", ""),
         uuid=told.get("ID_FS_UUID", ""),
         filesystem=told.get("ID_FS_TYPE", ""),
-        size=_size(path),
+        size=sysfs.size(path),
         ready=told.get("SYSTEMD_READY") != "0" and not vanished,
         loops=loops,
     )
-
-
-def _loops(path: str) -> set[str]:
-    """The loop devices that a device in sysfs is or stands on. Raises OSError where it cannot tell."""
-    disk = _disk(path)
-    name = os.path.basename(disk)
-    if LOOP_DEVICE.fullmatch(name):
-        return {f"/dev/{name}"}
-    below = os.path.join(disk, "slaves")
-    return {loop for slave in os.listdir(below) for loop in _loops(os.path.realpath(os.path.join(below, slave)))}
-
-
-def _disk(path: str) -> str:
-    """The whole disk of a partition; a disk is its own. Disks stand in a folder `block`, partitions in their disk's."""
-    parent = os.path.dirname(path)
-    return path if os.path.basename(parent) == "block" else parent
-
-
-def _diskseq(path: str) -> int:
-    """The number of the plug; 0 where the kernel is older than 5.15 or the device is gone."""
-    return _number(os.path.join(_disk(path), "diskseq"))
-
-
-def _size(path: str) -> int:
-    return _number(os.path.join(path, "size")) * SECTOR_BYTES
-
-
-def _number(file: str) -> int:
-    try:
-        with open(file, encoding="ascii") as attribute:
-            return int(attribute.read())
-    except (OSError, ValueError):
-        return 0

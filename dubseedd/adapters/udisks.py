@@ -1,7 +1,7 @@
 """UDisks2: mounting, unmounting, powering off, and who has mounted what.
 
 Source: org.freedesktop.UDisks2(8) and its D-Bus reference; byte strings end in NUL. Every failure is a StoreTrouble
-with MountFailed and a sentence. The connection may be another one at each call.
+with MountFailed, or NotAuthorized, and a sentence. The connection may be another one at each call.
 
 A signal only says that it is time to look again: anybody on the bus can send one, and none tells what was missed.
 """
@@ -29,6 +29,8 @@ OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 ALREADY_MOUNTED = f"{SERVICE}.Error.AlreadyMounted"
 NOT_MOUNTED = f"{SERVICE}.Error.NotMounted"
 BUSY = f"{SERVICE}.Error.DeviceBusy"
+NOT_AUTHORISED = f"{SERVICE}.Error.NotAuthorized"
+"""The beginning of three: the others end in CanObtain and Dismissed."""
 OBJECT_GONE = tuple(f"{DBUS}.Error.{name}" for name in ("UnknownMethod", "UnknownObject", "UnknownInterface"))
 UNANSWERED = ("ServiceUnknown", "NameHasNoOwner", "NoReply", "Timeout", "TimedOut", "Disconnected", "Spawn.")
 """What the bus itself answers for a service that is not there, below org.freedesktop.DBus.Error."""
@@ -37,7 +39,8 @@ APPEAR_SECONDS = 10.0
 """udev is ahead of UDisks2; and UDisks2 2.9 may lose an event under load, so it is nudged after half of this."""
 MOUNT_SECONDS = 60.0
 MOUNT_ATTEMPTS = 4
-NO_INTERACTION = {"auth.no_user_interaction": Variant("b", True)}  # noqa: FBT003 - (signature, value)
+PASSWORD_SECONDS = 600.0
+"""How much longer a call may take where a person is asked for a password first."""
 MAY_BE_REFUSED = "nosymfollow"
 
 Interfaces = dict[str, dict[str, Any]]
@@ -46,10 +49,15 @@ OnMounts = Callable[[Number, tuple[str, ...]], None]
 
 
 class UDisks:
-    """A client of UDisks2 over whatever connection `link` gives, which raises BusGone while there is none."""
+    """A client of UDisks2 over whatever connection `link` gives, which raises BusGone while there is none.
 
-    def __init__(self, link: Callable[[], Connection]) -> None:
+    `interactive`: our user may be asked for a password, by an agent of his.
+    """
+
+    def __init__(self, link: Callable[[], Connection], *, interactive: bool = False) -> None:
         self._link = link
+        self._patience_seconds = PASSWORD_SECONDS if interactive else 0.0
+        self._manners = {"auth.no_user_interaction": Variant("b", not interactive)}
         self._news = asyncio.Event()
         self._mounting = asyncio.Lock()
         self._watchers: list[OnMounts] = []
@@ -103,7 +111,7 @@ class UDisks:
             await news.wait()
 
     def _report(self, objects: Objects) -> None:
-        now = {_number(found): _mount_points(found) for found in objects.values() if FILESYSTEM in found}
+        now = {number_of(found): _mount_points(found) for found in objects.values() if FILESYSTEM in found}
         before, self._mounts = self._mounts, now
         for number in before.keys() | now.keys():
             points = now.get(number, ())
@@ -134,7 +142,7 @@ class UDisks:
         """
 
         def set_up(found: Interfaces) -> bool:
-            return LOOP in found and _text(found[BLOCK]["Device"]) == node and _text(found[LOOP]["BackingFile"]) != ""
+            return LOOP in found and text(found[BLOCK]["Device"]) == node and text(found[LOOP]["BackingFile"]) != ""
 
         path, objects = await self._until(node, lambda objects: _first(objects, set_up))
         return int(objects[path][LOOP]["SetupByUID"])
@@ -143,10 +151,10 @@ class UDisks:
         """(its path, all objects), as soon as UDisks2 knows the device as what udev says it is."""
 
         async def nudge(objects: Objects) -> None:
-            number_only = _first(objects, lambda found: BLOCK in found and _number(found) == device.number)
+            number_only = _first(objects, lambda found: BLOCK in found and number_of(found) == device.number)
             if number_only is not None:
                 with suppress(RemoteError, StoreTrouble):
-                    await self._ask(number_only, BLOCK, "Rescan", "a{sv}", [NO_INTERACTION])
+                    await self._ask(number_only, BLOCK, "Rescan", "a{sv}", [self._manners])
 
         return await self._until(device.node, lambda objects: _path_of(device, objects), nudge)
 
@@ -199,13 +207,15 @@ class UDisks:
                 path, objects = await self._await(device)
                 if points := _mount_points(objects[path]):
                     return points[0], False
-                wishes = {"options": Variant("s", ",".join(options)), **NO_INTERACTION}
+                wishes = {"options": Variant("s", ",".join(options)), **self._manners}
                 news = self._news
                 try:
                     (point,) = await self._ask(path, FILESYSTEM, "Mount", "a{sv}", [wishes])
                     return str(point), True
                 except RemoteError as error:
                     options = _milder(options, error)
+                    if error.name.startswith(NOT_AUTHORISED):
+                        raise denied(f"mount {device.node}", error) from error
                     if not left or not options:
                         raise _failed(
                             f"UDisks2 cannot mount {device.node} ({error.text}); check it: fsck {device.node}"
@@ -220,7 +230,7 @@ class UDisks:
         if path is None:
             return
         try:
-            await self._ask(path, FILESYSTEM, "Unmount", "a{sv}", [NO_INTERACTION])
+            await self._ask(path, FILESYSTEM, "Unmount", "a{sv}", [self._manners])
         except RemoteError as error:
             if error.name in (NOT_MOUNTED, *OBJECT_GONE):
                 return
@@ -238,17 +248,32 @@ class UDisks:
         if not objects.get(drive, {}).get(DRIVE, {}).get("CanPowerOff"):
             return
         try:
-            await self._ask(drive, DRIVE, "PowerOff", "a{sv}", [NO_INTERACTION])
+            await self._ask(drive, DRIVE, "PowerOff", "a{sv}", [self._manners])
         except RemoteError as error:
             raise _failed(
                 f"the drive of {device.node} cannot be powered off ({error.text}); it is unmounted, pull it out"
             ) from error
 
-    async def _ask(self, path: str, interface: str, member: str, signature: str = "", body: Any = ()) -> list[Any]:
+    async def _ask(
+        self,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str = "",
+        body: Any = (),
+        *,
+        limit_seconds: float = MOUNT_SECONDS,
+    ) -> list[Any]:
         """A call to UDisks2. Raises RemoteError for what it refuses, StoreTrouble where it does not answer."""
         try:
             return await self._link().call(
-                SERVICE, path, interface, member, signature, body, timeout_seconds=MOUNT_SECONDS
+                SERVICE,
+                path,
+                interface,
+                member,
+                signature,
+                body,
+                timeout_seconds=limit_seconds + self._patience_seconds,
             )
         except (BusGone, TimeoutError) as error:
             raise _silent(str(error)) from error
@@ -292,28 +317,36 @@ def _path_of(device: BlockDevice, objects: Objects) -> str | None:
     """The object that is this very file system; a node may carry another one by now."""
 
     def fits(found: Interfaces) -> bool:
-        if FILESYSTEM not in found or _number(found) != device.number:
+        if FILESYSTEM not in found or number_of(found) != device.number:
             return False
         return (found[BLOCK]["IdLabel"], found[BLOCK]["IdUUID"]) == (device.label, device.uuid)
 
     return _first(objects, fits)
 
 
-def _number(found: Interfaces) -> Number:
+def number_of(found: Interfaces) -> Number:
     device = found[BLOCK]["DeviceNumber"]
     return os.major(device), os.minor(device)
 
 
 def _mount_points(found: Interfaces) -> tuple[str, ...]:
-    return tuple(_text(point) for point in found[FILESYSTEM]["MountPoints"])
+    return tuple(text(point) for point in found[FILESYSTEM]["MountPoints"])
 
 
-def _text(raw: bytes | list[int]) -> str:
+def text(raw: bytes | list[int]) -> str:
     return os.fsdecode(bytes(raw).rstrip(b"\0"))
 
 
-def _silent(reason: str) -> StoreTrouble:
-    return _failed(f"UDisks2 does not answer; is udisks2.service running? ({reason})")
+class Unanswered(StoreTrouble):
+    """Bus or UDisks2 are not there."""
+
+
+def _silent(reason: str) -> Unanswered:
+    return Unanswered(ErrorName.MOUNT_FAILED, f"UDisks2 does not answer; is udisks2.service running? ({reason})")
+
+
+def denied(what: str, error: RemoteError) -> StoreTrouble:
+    return StoreTrouble(ErrorName.NOT_AUTHORIZED, f"you are not allowed to {what} ({error.text}); run it with sudo")
 
 
 def _failed(sentence: str) -> StoreTrouble:

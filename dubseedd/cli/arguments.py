@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dubseedd import __version__
+from dubseedd.core.drive import MAKERS
 
 JSON_HELP = 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
 FIRST_STEPS = ("dubseedctl status", "dubseedctl watch", "dubseedctl sync --bundle llama", "dubseedctl eject")
@@ -75,6 +76,19 @@ def _verify(command: argparse.ArgumentParser) -> None:
     command.add_argument("bundles", nargs="*", type=_given, metavar="BUNDLE", help="default: every bundle")
     command.add_argument("--offline", action="store_true", help="without the daemon")
     _without_daemon(command)
+
+
+def _check(command: argparse.ArgumentParser) -> None:
+    command.add_argument("seed", type=_given, metavar="SEED", help="a device, a mount point or any folder")
+    _without_daemon(command)
+
+
+def _format(command: argparse.ArgumentParser) -> None:
+    command.add_argument("device", type=_given, metavar="DEVICE", help="the whole drive, as /dev/sdb")
+    command.add_argument("--type", choices=tuple(MAKERS), help="the file system; default: exfat where it can be made")
+    command.add_argument("--expected", type=_given, metavar="MODEL", help="do not ask: the drive has to be this model")
+    command.add_argument("--any", action="store_true", help="take a drive that is not removable, too")
+    command.add_argument("--config", type=_given, metavar="FILE", help="take just this configuration file")
 
 
 def _without_daemon(command: argparse.ArgumentParser) -> None:
@@ -155,6 +169,18 @@ COMMANDS = (
         "read installed bundles back from the disk",
         ("dubseedctl verify llama", "dubseedctl verify --offline"),
         _verify,
+    ),
+    Command(
+        "check",
+        "judge every bundle of a seed by every rule, and write nothing",
+        ("dubseedctl check /dev/sdb1", "dubseedctl check /run/media/me/DUB-SEED --json"),
+        _check,
+    ),
+    Command(
+        "format",
+        "erase a drive and make it an empty seed",
+        ("dubseedctl format /dev/sdb", 'dubseedctl format /dev/sdb --expected "Ultra Fit" --type ext4'),
+        _format,
     ),
     Command(
         "rollback",

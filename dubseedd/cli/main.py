@@ -13,7 +13,9 @@ import sys
 from dubseedd.cli import offline
 from dubseedd.cli.arguments import parser
 from dubseedd.cli.asking import ask
+from dubseedd.cli.check import check
 from dubseedd.cli.exits import FAILED, INTERRUPTED, USAGE, Complaint, complain
+from dubseedd.cli.formatting import format_drive
 from dubseedd.cli.guard import guard
 from dubseedd.core.config import ConfigError
 from dubseedd.errors import Failure
@@ -21,6 +23,8 @@ from dubseedd.errors import Failure
 LEFT_OFF = {
     "sync": "jobs that were queued go on; dubseedctl cancel ends them",
     "verify": "jobs that were queued go on; dubseedctl cancel ends them",
+    "check": "stopped; nothing was written",
+    "format": "stopped; a drive that was being erased is no seed yet, format it again",
     "sync --from": "stopped; what was verified is kept, and the same command goes on from there",
 }
 """What an interrupted command leaves behind."""
@@ -93,6 +97,10 @@ def _run(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         return offline.verify(options)
     if options.command == "guard":
         return guard(options)
+    if options.command == "check":
+        return check(options)
+    if options.command == "format":
+        return format_drive(options)
     if getattr(options, "store", None) or getattr(options, "config", None):
         alone = "--from DIR" if options.command == "sync" else "--offline"
         top.error(f"--store and --config go with {alone}: the daemon has its own")

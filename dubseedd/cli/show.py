@@ -12,6 +12,11 @@ The JSON is one object, `{"schemaVersion": 1, "command": "seed status", …}`, w
     sync --from        store; bundles: name, outcome (installed adopted current planned refused failed), error,
                        bytesDone, bytesSkipped
     verify --offline   bundles: name, error
+    check              accepted; seed: path, device, label, filesystem, uuid (empty for a folder), notes; rate, in bytes
+                       a second; bundles: name, accepted, error, also (further errors), verdict (empty where the store
+                       cannot be read), size, files, manifestSha256, signer, notes, bytesToCopy, bytesNeeded,
+                       secondsToCopy; store: path, needed, free, reserve, trouble (why it cannot be read)
+    format             drive: as it was, with its parts; seed: device, filesystem, label, size; notes
 
 daemon, seeds, jobs and bundles have the properties of org.dubnium.Seed1.xml as keys in camelCase; structs are objects:
 a seed's bundles have name, size, manifestSha256 and verdict, a progress has percentage, message and depth, an error has

@@ -4,11 +4,26 @@ A plug is a new DISKSEQ, or a return after `remove` or SYSTEMD_READY=0. Every ot
 nothing: UDisks2's own Mount and Unmount cause one each.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from dubseedd.core.bundle import shown
+from dubseedd.errors import SeedRefused
+from dubseedd.names import ErrorName
+
 Number = tuple[int, int]
 """(major, minor) of a device node."""
+
+LABELLERS: Mapping[str, str] = {
+    "vfat": "fatlabel {node} {label}",
+    "exfat": "exfatlabel {node} {label}",
+    "ntfs": "ntfslabel {node} {label}",
+    "ext4": "e2label {node} {label}",
+    "xfs": "xfs_admin -L {label} {node}",
+    "btrfs": "btrfs filesystem label {node} {label}",
+}
+"""How a file system that is not mounted gets another label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +44,50 @@ class BlockDevice:
     ready: bool
     loops: tuple[str, ...] = ()
 
+    @property
+    def called(self) -> str:
+        """What a person calls it: the label and the device."""
+        return f"{self.label} ({self.node})"
+
     def is_seed(self, label: str) -> bool:
         """Does it carry a file system of this label, ready for use?"""
         return self.ready and self.usage == "filesystem" and self.label == label
+
+
+def check_label(device: BlockDevice, label: str) -> None:
+    """Would the daemon notice it at all? SeedRefused (NotFound) with the way to make it so."""
+    if device.usage != "filesystem":
+        raise SeedRefused(
+            ErrorName.NOT_FOUND,
+            f"{device.node} carries no file system; name the partition that does: lsblk -f {device.node}",
+        )
+    if device.label != label:
+        command = LABELLERS.get(device.filesystem, "").format(node=device.node, label=label)
+        raise SeedRefused(
+            ErrorName.NOT_FOUND,
+            f"{device.node} is labelled {shown(device.label)}, and the daemon looks for {label}; "
+            + (f"label it anew: {command}" if command else f"give it the label {label}"),
+        )
+
+
+def check_filesystem(device: BlockDevice, taken: Sequence[str]) -> None:
+    """SeedRefused (MountFailed) where its file system is none of `taken`, which are [seed] filesystems."""
+    if device.filesystem not in taken:
+        raise SeedRefused(
+            ErrorName.MOUNT_FAILED,
+            f"{device.called} has the file system {device.filesystem or 'of no known kind'}; taken are "
+            f"{', '.join(taken)}: format it anew or extend [seed] filesystems",
+        )
+
+
+def check_loop(device: BlockDevice, node: str, owner: int) -> None:
+    """SeedRefused (UnsafeMount) where the loop device that it stands on is not root's: any user can make others."""
+    if owner != 0:
+        raise SeedRefused(
+            ErrorName.UNSAFE_MOUNT,
+            f"{device.called} stands on the loop device {node}, which a user has set up; "
+            "let root attach it: losetup --find --show IMAGE",
+        )
 
 
 @dataclass(frozen=True, slots=True)

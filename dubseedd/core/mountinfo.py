@@ -13,6 +13,8 @@ from dubseedd.names import ErrorName
 
 REQUIRED = ("ro", "nosuid", "nodev", "noexec")
 """What a mount of ours has to show."""
+ASKED_FOR = (*REQUIRED, "nosymfollow")
+"""What UDisks2 is asked for; the last may be more than it, the kernel or the mount helper knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,11 @@ class MountLine:
     options: frozenset[str]
     filesystem: str
     source: str
+
+
+def mount_options(filesystem: str) -> tuple[str, ...]:
+    """ext3 and ext4 replay their journal even when mounted read-only, unless told not to."""
+    return (*ASKED_FOR, "noload") if filesystem in ("ext3", "ext4") else ASKED_FOR
 
 
 def parse(text: str) -> tuple[MountLine, ...]:

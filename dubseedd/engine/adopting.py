@@ -19,7 +19,7 @@ from dubseedd.engine.durable import Identity, identity, write_file
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.staging import FOLDER_MODE
-from dubseedd.engine.store import Store
+from dubseedd.engine.store import Store, StoreView
 from dubseedd.errors import Failure, SeedRefused, StoreTrouble
 from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
 
@@ -48,7 +48,7 @@ class Foreign:
     replaceable: Identity | None = None
 
 
-def examine(store: Store, name: str, offered: Manifest, pump: Pump, meter: Meter) -> Adoption | Foreign:
+def examine(store: StoreView, name: str, offered: Manifest, pump: Pump, meter: Meter) -> Adoption | Foreign:
     """Is the foreign object under this name the runbook's work? Reads what it has to compare."""
     path = store.path_of(name)
     try:

@@ -1,4 +1,4 @@
-"""The rules on content, put to the files of a folder of ours: verified bytes, read with bounds and never mapped.
+"""The rules on content, put to the files of a folder: verified bytes, read with bounds and never mapped.
 
 as a whole   config.json, every index of shards
 by header    every file of weights
@@ -7,7 +7,8 @@ compared     every index with the headers of its shards
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 from dubseedd.core import gguf, safetensors
 from dubseedd.core.bundle import CONFIG
@@ -26,23 +27,36 @@ from dubseedd.core.safetensors import LENGTH_BYTES
 from dubseedd.engine import tree
 from dubseedd.engine.pump import ReadError
 from dubseedd.engine.trouble import writing_store, wrong_on_disk
+from dubseedd.errors import Failure
 
 _START_BYTES = 64
 
 
 class Contents:
-    """The files below `folder` that rules look into. What makes no model is SeedRefused (ModelIncomplete)."""
+    """The files below `folder` that rules look into. What makes no model is SeedRefused (ModelIncomplete).
 
-    def __init__(self, folder: int, manifest: Manifest) -> None:
+    The folder is one of the store's, unless a seed is only looked at: `reading` and `changed` then speak of the stick.
+    """
+
+    def __init__(
+        self,
+        folder: int,
+        manifest: Manifest,
+        *,
+        reading: Callable[[str], AbstractContextManager[None]] = writing_store,
+        changed: Callable[[str, str, str], Failure] = wrong_on_disk,
+    ) -> None:
         self._folder = folder
         self._manifest = manifest
+        self._reading = reading
+        self._changed = changed
         self.whole = read_whole(manifest.paths)
         self.indexes = sorted(self.whole - {CONFIG})
         self.weights = frozenset(path for path in manifest.paths if is_weights(path))
         self._verified = {entry.path: entry.sha256 for entry in manifest.entries if entry.path in self.whole}
 
     def judge(self, path: str) -> tuple[str, ...]:
-        """Judge one of `whole`; returns notes. StoreTrouble where the disk gives back other bytes than it was given."""
+        """Judge one of `whole`; returns notes. Raises what `changed` gives where its bytes are others by now."""
         raw = self._read_whole(path)
         if path == CONFIG:
             return check_config(raw)
@@ -73,11 +87,11 @@ class Contents:
 
     def _read_whole(self, path: str) -> bytes:
         limit, verified = limit_of(path), self._verified[path]
-        with writing_store(path):
+        with self._reading(path):
             raw = tree.read_small(self._folder, path, limit)
         found = hashlib.sha256(raw).hexdigest()
         if found != verified and len(raw) <= limit:
-            raise wrong_on_disk(path, f"SHA-256 {found}", verified)
+            raise self._changed(path, f"SHA-256 {found}", verified)
         return raw
 
 

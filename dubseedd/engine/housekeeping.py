@@ -5,15 +5,29 @@ Unfinished copies go first, then previous versions, the oldest first. What someb
 
 import os
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
 from dubseedd.engine.durable import FOLDER, names_in, opened
-from dubseedd.engine.staging import size_on_disk, staged_copies
-from dubseedd.engine.store import Store
+from dubseedd.engine.staging import StagedCopy, size_on_disk, staged_copies
+from dubseedd.engine.store import Store, StoreView
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
+
+
+class Room(NamedTuple):
+    """What a sync needs of the store, what has to stay free beside, what is free, and what could be given up: bytes."""
+
+    needed: int
+    reserve: int
+    free: int
+    spare: int
+
+    @property
+    def enough(self) -> bool:
+        return not self.needed or self.needed + self.reserve <= self.free + self.spare
 
 
 class _Spare(NamedTuple):
@@ -25,25 +39,31 @@ class _Spare(NamedTuple):
     sentence: str
 
 
+def room_for(store: StoreView, needed_bytes: int, reserve_bytes: int, *, but: str) -> Room:
+    """The room that there is for the bundle whose manifest is `but`; nothing is given up."""
+    spare = sum(copy.size for copy in _copies(store, {but})) + sum(size for _, size in _previous(store))
+    return Room(needed_bytes, reserve_bytes, store.free_bytes(), spare)
+
+
 def make_room(store: Store, needed_bytes: int, reserve_bytes: int, *, but: str) -> Iterator[str]:
     """Give up staging of manifests other than `but`, then previous versions, until there is room; yields a sentence for
     each. StoreTrouble (NoSpace), with nothing given up, where even that would not do."""
 
-    def missing() -> int:
-        return needed_bytes + reserve_bytes - store.free_bytes()
+    def room(spare: int = 0) -> Room:
+        return Room(needed_bytes, reserve_bytes, store.free_bytes(), spare)
 
-    if missing() <= 0:
+    if room().enough:
         return
     spares = [*_unfinished_copies(store, but), *_previous_versions(store)]
-    if sum(spare.size for spare in spares) < missing():
-        raise _no_space(store, needed_bytes, reserve_bytes)
+    if not (most := room(sum(spare.size for spare in spares))).enough:
+        raise no_space(store.path, most)
     for spare in spares:
-        if missing() <= 0:
+        if room().enough:
             return
         if spare.give_up():
             yield spare.sentence
-    if missing() > 0:
-        raise _no_space(store, needed_bytes, reserve_bytes)
+    if not room().enough:
+        raise no_space(store.path, room())
 
 
 def expire_staging(store: Store, before_seconds: float) -> Iterator[str]:
@@ -54,11 +74,10 @@ def expire_staging(store: Store, before_seconds: float) -> Iterator[str]:
 
 
 def _unfinished_copies(store: Store, but: str) -> Iterator[_Spare]:
-    for copy in staged_copies(store.staging):
+    for copy in _copies(store, {but, *store.busy}):
         digest = copy.manifest_sha256
-        if digest != but and digest not in store.busy:
-            sentence = f"gave up the unfinished copy {digest[:12]}… to make room"
-            yield _Spare(copy.size, partial(_give_up_copy, store, digest), sentence)
+        sentence = f"gave up the unfinished copy {digest[:12]}… to make room"
+        yield _Spare(copy.size, partial(_give_up_copy, store, digest), sentence)
 
 
 def _give_up_copy(store: Store, manifest_sha256: str) -> bool:
@@ -69,16 +88,30 @@ def _give_up_copy(store: Store, manifest_sha256: str) -> bool:
     return True
 
 
-def _previous_versions(store: Store) -> Iterator[_Spare]:
-    def age(name: str) -> float:
-        return os.stat(name, dir_fd=store.previous, follow_symlinks=False).st_ctime
+def _copies(store: StoreView, but: AbstractSet[str]) -> Iterator[StagedCopy]:
+    """Unfinished copies of manifests other than these."""
+    with suppress(FileNotFoundError), store.inner("staging") as folder:
+        yield from (copy for copy in staged_copies(folder) if copy.manifest_sha256 not in but)
 
-    for name in sorted(names_in(store.previous), key=age):
-        size = 0
-        with suppress(OSError), opened(name, FOLDER, at=store.previous) as folder:
-            size = size_on_disk(folder)
+
+def _previous_versions(store: Store) -> Iterator[_Spare]:
+    for name, size in _previous(store):
         sentence = f"gave up the previous version of {name} to make room"
         yield _Spare(size, partial(_give_up_previous, store, name), sentence)
+
+
+def _previous(store: StoreView) -> Iterator[tuple[str, int]]:
+    """(name, bytes) of every previous version, the oldest first."""
+    with suppress(FileNotFoundError), store.inner("previous") as folder:
+
+        def age(name: str) -> float:
+            return os.stat(name, dir_fd=folder, follow_symlinks=False).st_ctime
+
+        for name in sorted(names_in(folder), key=age):
+            size = 0
+            with suppress(OSError), opened(name, FOLDER, at=folder) as version:
+                size = size_on_disk(version)
+            yield name, size
 
 
 def _give_up_previous(store: Store, name: str) -> bool:
@@ -90,9 +123,9 @@ def _give_up_previous(store: Store, name: str) -> bool:
     return True
 
 
-def _no_space(store: Store, needed_bytes: int, reserve_bytes: int) -> StoreTrouble:
+def no_space(path: str, room: Room) -> StoreTrouble:
     return StoreTrouble(
         ErrorName.NO_SPACE,
-        f"{store.path} has {store.free_bytes():,} bytes free, {needed_bytes:,} are needed and {reserve_bytes:,} kept "
+        f"{path} has {room.free:,} bytes free, {room.needed:,} are needed and {room.reserve:,} kept "
         "in reserve; remove a bundle or make room, then plug the seed in again",
     )

@@ -103,12 +103,16 @@ class SeedFolder:
     def __exit__(self, *_: object) -> None:
         os.close(self._models)
 
-    def offers(self, patterns: tuple[str, ...]) -> list[Offer]:
-        """Every bundle whose name fits a pattern, the refused ones too, by name."""
+    def names(self, patterns: tuple[str, ...]) -> list[str]:
+        """The names that fit a pattern of whatever may be a bundle, sorted."""
         with reading_seed("the folder of bundles"):
             names = [name for name in sorted(names_in(self._models)) if not is_litter(name)]
         wanted = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
-        return [self.offer(name) for name in wanted if not self._is_file(name)]
+        return [name for name in wanted if not self._is_file(name)]
+
+    def offers(self, patterns: tuple[str, ...]) -> list[Offer]:
+        """Every bundle whose name fits a pattern, the refused ones too, by name."""
+        return [self.offer(name) for name in self.names(patterns)]
 
     def _is_file(self, name: str) -> bool:
         """A plain file beside the bundles is passed over; what cannot even be looked at is refused by itself."""

@@ -99,55 +99,26 @@ class StoredBundle:
         )
 
 
-class Store:
-    """An open store; the process that holds it is the only one that changes it."""
+class StoreView:
+    """A store to look at: nothing is made, changed or locked, whoever works on it. What lies in .dubseed is root's
+    alone: whatever asks for it raises PermissionError for others."""
 
     def __init__(self, path: str) -> None:
-        """Open the store and make what is missing. StoreTrouble where that cannot be, CallRefused (Busy) where another
-        process works on it."""
+        """Raises OSError where there is no such folder, or none that may be opened."""
         self.path = path
-        with ExitStack() as undo:
-            try:
-                os.makedirs(path, 0o755, exist_ok=True)
-                self.root = undo.enter_context(opened(path, FOLDER & ~os.O_NOFOLLOW))
-                self.own = undo.enter_context(owned(make_folder(self.root, OWN, mode=0o700)))
-                self.staging = undo.enter_context(owned(make_folder(self.own, "staging", mode=0o700)))
-                self.previous = undo.enter_context(owned(make_folder(self.own, "previous", mode=0o700)))
-                self.receipts = undo.enter_context(owned(make_folder(self.own, "receipts", mode=0o700)))
-                self.removing = undo.enter_context(owned(make_folder(self.own, "removing", mode=0o700)))
-                self._trash = undo.enter_context(owned(make_folder(self.own, "trash", mode=0o700)))
-                lock = undo.enter_context(opened("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, at=self.own))
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._tidy()
-            except BlockingIOError as error:
-                raise CallRefused(
-                    ErrorName.BUSY,
-                    f"another process works on the store {path}; stop it (systemctl stop dubseedd) or ask the daemon",
-                ) from error
-            except OSError as error:
-                raise StoreTrouble(ErrorName.STORE_FAILED, _cannot_open(path, error)) from error
-            self._open = undo.pop_all()
-        self.busy: set[str] = set()
-        """Manifests whose staging somebody works in; housekeeping leaves them alone."""
-        self.changing = threading.RLock()
-        """Held for what has to be looked at and changed in one go: several jobs work on the store."""
-
-    def _tidy(self) -> None:
-        """Remove what a crash has left half removed or half written."""
-        for name in names_in(self._trash):
-            shutil.rmtree(name, dir_fd=self._trash)
-        for folder in (self.own, self.receipts):
-            for name in names_in(folder):
-                if name.startswith(DRAFT):
-                    os.unlink(name, dir_fd=folder)
+        self.root = os.open(path, FOLDER & ~os.O_NOFOLLOW)
 
     def close(self) -> None:
-        self._open.close()
+        os.close(self.root)
 
     def path_of(self, name: str) -> str:
         return f"{self.path}/{name}"
 
-    # What is there
+    @contextmanager
+    def inner(self, name: str) -> Iterator[int]:
+        """A folder of our own, for the length of a block; FileNotFoundError where dubseedd has not been yet."""
+        with opened(f"{OWN}/{name}", FOLDER, at=self.root) as folder:
+            yield folder
 
     def names(self) -> list[str]:
         """Every name in the store but our own."""
@@ -191,7 +162,7 @@ class Store:
         Where a rollback was cut short before it was noted, it is that of the version which was put back.
         """
         try:
-            with reading(self.receipts, receipt_file(name)) as lines:
+            with self.inner("receipts") as folder, reading(folder, receipt_file(name)) as lines:
                 receipt = Receipt.from_lines(lines)
         except (FileNotFoundError, IsADirectoryError, StoreTrouble):
             return None
@@ -204,7 +175,7 @@ class Store:
     def rolled_back_unnoted(self, name: str) -> bool:
         """Was the folder of this name put back by a rollback that was cut short? Reads little of a long receipt."""
         try:
-            with reading(self.receipts, receipt_file(name)) as lines:
+            with self.inner("receipts") as receipts, reading(receipts, receipt_file(name)) as lines:
                 folder = Receipt.folder_in(next(lines, b""))
         except (FileNotFoundError, IsADirectoryError):
             return False
@@ -248,7 +219,68 @@ class Store:
 
     def staged_paths(self, manifest_sha256: str) -> frozenset[str]:
         """The files of a bundle that an earlier attempt has left in staging."""
-        return staging.staged_paths(self.staging, manifest_sha256)
+        with suppress(FileNotFoundError), self.inner("staging") as folder:
+            return staging.staged_paths(folder, manifest_sha256)
+        return frozenset()
+
+    def twins(self) -> dict[str, str]:
+        """Where the store has which bytes: SHA-256 to path, of every installed file that is as recorded."""
+        found: dict[str, str] = {}
+        for name in self.names():
+            receipt = self.receipt(name)
+            for record in receipt.files if receipt else ():
+                found[record.sha256] = f"{name}/{record.path}"
+        return found
+
+    def free_bytes(self) -> int:
+        status = os.fstatvfs(self.root)
+        return status.f_bavail * status.f_frsize
+
+
+class Store(StoreView):
+    """An open store; the process that holds it is the only one that changes it."""
+
+    def __init__(self, path: str) -> None:
+        """Open the store and make what is missing. StoreTrouble where that cannot be, CallRefused (Busy) where another
+        process works on it."""
+        with ExitStack() as undo:
+            try:
+                os.makedirs(path, 0o755, exist_ok=True)
+                super().__init__(path)
+                undo.callback(super().close)
+                self.own = undo.enter_context(owned(make_folder(self.root, OWN, mode=0o700)))
+                self.staging = undo.enter_context(owned(make_folder(self.own, "staging", mode=0o700)))
+                self.previous = undo.enter_context(owned(make_folder(self.own, "previous", mode=0o700)))
+                self.receipts = undo.enter_context(owned(make_folder(self.own, "receipts", mode=0o700)))
+                self.removing = undo.enter_context(owned(make_folder(self.own, "removing", mode=0o700)))
+                self._trash = undo.enter_context(owned(make_folder(self.own, "trash", mode=0o700)))
+                lock = undo.enter_context(opened("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, at=self.own))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._tidy()
+            except BlockingIOError as error:
+                raise CallRefused(
+                    ErrorName.BUSY,
+                    f"another process works on the store {path}; stop it (systemctl stop dubseedd) or ask the daemon",
+                ) from error
+            except OSError as error:
+                raise StoreTrouble(ErrorName.STORE_FAILED, _cannot_open(path, error)) from error
+            self._open = undo.pop_all()
+        self.busy: set[str] = set()
+        """Manifests whose staging somebody works in; housekeeping leaves them alone."""
+        self.changing = threading.RLock()
+        """Held for what has to be looked at and changed in one go: several jobs work on the store."""
+
+    def _tidy(self) -> None:
+        """Remove what a crash has left half removed or half written."""
+        for name in names_in(self._trash):
+            shutil.rmtree(name, dir_fd=self._trash)
+        for folder in (self.own, self.receipts):
+            for name in names_in(folder):
+                if name.startswith(DRAFT):
+                    os.unlink(name, dir_fd=folder)
+
+    def close(self) -> None:
+        self._open.close()
 
     @contextmanager
     def working_on(self, manifest_sha256: str) -> Iterator[None]:
@@ -261,17 +293,6 @@ class Store:
             yield
         finally:
             self.busy.discard(manifest_sha256)
-
-    def twins(self) -> dict[str, str]:
-        """Where the store has which bytes: SHA-256 to path, of every installed file that is as recorded."""
-        found: dict[str, str] = {}
-        for name in self.names():
-            receipt = self.receipt(name)
-            for record in receipt.files if receipt else ():
-                found[record.sha256] = f"{name}/{record.path}"
-        return found
-
-    # Changing it
 
     def write_receipt(self, receipt: Receipt) -> None:
         write_file(self.receipts, receipt_file(receipt.name), receipt.to_json())
@@ -299,10 +320,6 @@ class Store:
                 shutil.rmtree(trash, dir_fd=self._trash)
             else:
                 os.unlink(trash, dir_fd=self._trash)
-
-    def free_bytes(self) -> int:
-        status = os.fstatvfs(self.root)
-        return status.f_bavail * status.f_frsize
 
 
 def receipt_file(name: str) -> str:

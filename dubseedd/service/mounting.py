@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from dubseedd.core.config import AfterSync, Config
 from dubseedd.core.lifecycle import SeedState
+from dubseedd.core.mountinfo import mount_options
 from dubseedd.engine.mounts import MountRecord, open_seed
 from dubseedd.errors import NO_ERROR, SeedGone, StoreTrouble
 from dubseedd.names import EventName
@@ -25,17 +26,11 @@ from dubseedd.service.worker import in_thread, look_at
 T = TypeVar("T")
 Wait = Callable[["asyncio.Future[int]"], Awaitable[int]]
 
-ALWAYS = ("ro", "nosuid", "nodev", "noexec", "nosymfollow")
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 1.5
 BUSY_RETRIES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """A file manager that looks at the stick holds it for a moment; there is no event that says when it is free."""
-
-
-def mount_options(filesystem: str) -> tuple[str, ...]:
-    """ext3 and ext4 replay their journal even when mounted read-only, unless told not to."""
-    return (*ALWAYS, "noload") if filesystem in ("ext3", "ext4") else ALWAYS
 
 
 class Mounting:

@@ -71,7 +71,7 @@ class Seed:
     @property
     def called(self) -> str:
         """What a person calls it: the label and the device."""
-        return f"{self.device.label} ({self.device.node})"
+        return self.device.called
 
     async def unless_gone(self, work: "asyncio.Future[T]") -> T:
         """Wait for work on the seed; SeedGone when it is pulled first, the work is left behind then."""

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from dubseedd.core import tidings
 from dubseedd.core.bundle import shown
 from dubseedd.core.config import Automatic, Config
-from dubseedd.core.device import BlockDevice, BlockEvent, Change, Number, Plugs
+from dubseedd.core.device import BlockDevice, BlockEvent, Change, Number, Plugs, check_filesystem, check_loop
 from dubseedd.core.enrolment import signed_by
 from dubseedd.core.lifecycle import SeedState
 from dubseedd.engine.scanning import Offer
@@ -164,20 +164,9 @@ class Seeds:
 
     async def _accept(self, seed: Seed, config: Config) -> None:
         """Is this a device to take a seed from at all?"""
-        device = seed.device
-        if device.filesystem not in config.seed.filesystems:
-            raise SeedRefused(
-                ErrorName.MOUNT_FAILED,
-                f"{seed.called} has the file system {device.filesystem or 'of no known kind'}; taken are "
-                f"{', '.join(config.seed.filesystems)}: format it anew or extend [seed] filesystems",
-            )
-        for node in device.loops:
-            if await self._disks.loop_owner(node) != 0:
-                raise SeedRefused(
-                    ErrorName.UNSAFE_MOUNT,
-                    f"{seed.called} stands on the loop device {node}, which a user has set up; "
-                    "let root attach it: losetup --find --show IMAGE",
-                )
+        check_filesystem(seed.device, config.seed.filesystems)
+        for node in seed.device.loops:
+            check_loop(seed.device, node, await self._disks.loop_owner(node))
 
     async def _scan(self, seed: Seed, config: Config, root: int) -> None:
         self._enter(seed, SeedState.SCANNING)

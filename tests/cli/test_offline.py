@@ -236,6 +236,7 @@ def test_offline_commands_need_neither_bus_nor_udev_nor_extras(seed: Path, ctl: 
     write_bundle(seed / "models/tiny", FILES)
     assert ctl("sync", "--from", str(seed), code=BLOCKED).returncode == 0
     assert ctl("verify", "--offline", code=BLOCKED).returncode == 0
+    assert ctl("check", str(seed), code=BLOCKED).returncode == 0
 
 
 NONSENSE = [
@@ -245,6 +246,9 @@ NONSENSE = [
     ["sync", "--from", "/x", "--seed", "/dev/sdb1"],
     ["sync", "--from", "/x", "--store", ""],
     ["cancel", "x"],
+    ["check"],
+    ["format", "/dev/sdb", "--type", "vfat"],
+    ["format", "/dev/sdb", "--expected", ""],
     ["watch", "--once", "--forever"],
 ]
 

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from dubseedd.core.device import BlockDevice, BlockEvent, Change, Plugs
+from dubseedd.core.device import (
+    BlockDevice,
+    BlockEvent,
+    Change,
+    Plugs,
+    check_filesystem,
+    check_label,
+    check_loop,
+)
+from dubseedd.errors import SeedRefused
 
 STICK = BlockDevice(
     node="/dev/sdb1",
@@ -78,3 +87,27 @@ def test_after_lost_events_what_a_listing_does_not_show_is_gone(plugs: Plugs) ->
     assert plugs.missing_from(frozenset({STICK.number})) == (other,)
     assert plugs.missing_from(frozenset({STICK.number})) == ()
     assert seen(plugs, other) == (Change.PLUGGED,)
+
+
+def test_a_device_that_is_labelled_as_it_has_to_be_is_a_seed_to_check() -> None:
+    check_label(STICK, "DUB-SEED")
+    check_filesystem(STICK, ("vfat", "ext4"))
+    check_loop(STICK, "/dev/loop0", 0)
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        (
+            replace(STICK, label="OTHER"),
+            "/dev/sdb1 is labelled OTHER, and the daemon looks for DUB-SEED; label it anew: ",
+        ),
+        (replace(STICK, label="OTHER"), "e2label /dev/sdb1 DUB-SEED"),
+        (replace(STICK, label="", filesystem="f2fs"), "is labelled '', and the daemon looks for DUB-SEED; give it the"),
+        (replace(STICK, usage="", label=""), "/dev/sdb1 carries no file system; name the partition that does"),
+    ],
+)
+def test_a_device_that_the_daemon_would_not_notice_is_told_apart(device: BlockDevice, words: str) -> None:
+    with pytest.raises(SeedRefused) as caught:
+        check_label(device, "DUB-SEED")
+    assert words in caught.value.sentence

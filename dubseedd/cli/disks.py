@@ -1,0 +1,57 @@
+"""UDisks2 as dubseedctl uses it: for one errand, with its user's rights, a password asked for where one is needed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from dubseedd.cli.agent import password_agent, somebody_is_there
+from dubseedd.cli.exits import NOT_AUTHORISED, UNREACHABLE, Complaint
+from dubseedd.errors import StoreTrouble
+from dubseedd.names import ErrorName
+
+if TYPE_CHECKING:
+    from dubseedd.adapters.drives import Drives
+
+T = TypeVar("T")
+
+
+def with_udisks(errand: "Callable[[Drives], Awaitable[T]]") -> T:
+    """Do an errand with UDisks2, and return what comes of it. Complaint where nobody answers, or it is not allowed.
+
+    The libraries that this takes are loaded only now.
+    """
+    try:
+        from dubseedd.adapters.bus import BusGone, Connection  # noqa: PLC0415 - a mounted seed is checked without them
+        from dubseedd.adapters.drives import Drives  # noqa: PLC0415
+        from dubseedd.adapters.udisks import Unanswered  # noqa: PLC0415
+    except ImportError as error:
+        raise Complaint(
+            f"{error.name} is missing, which talks to UDisks2; install it, or mount the seed and name its folder",
+            UNREACHABLE,
+        ) from error
+
+    async def connected() -> T:
+        connection = await Connection.open()
+        try:
+            drives = Drives(lambda: connection, interactive=somebody_is_there())
+            await drives.attach(connection)
+            try:
+                return await errand(drives)
+            finally:
+                drives.detach()
+        finally:
+            await connection.close()
+
+    try:
+        with password_agent():
+            return asyncio.run(connected())
+    except Unanswered as silence:
+        raise Complaint(silence.sentence, UNREACHABLE) from silence
+    except StoreTrouble as trouble:
+        if trouble.error is ErrorName.NOT_AUTHORIZED:
+            raise Complaint(trouble.sentence, NOT_AUTHORISED) from trouble
+        raise
+    except BusGone as error:
+        raise Complaint(f"the system bus cannot be reached ({error}); is dbus.service running?", UNREACHABLE) from error
+    except TimeoutError as error:
+        raise Complaint(f"no answer: {error}; see systemctl status udisks2 dbus", UNREACHABLE) from error

@@ -1,0 +1,159 @@
+"""`format`: a drive erased and made an empty seed, after its model was typed or given. UDisks2 does it."""
+
+import argparse
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from dubseedd.cli import show
+from dubseedd.cli.disks import with_udisks
+from dubseedd.cli.exits import DONE, FAILED, USAGE, Complaint
+from dubseedd.core.config import Config
+from dubseedd.core.device import BlockDevice, Number
+from dubseedd.core.drive import Drive, check_drive, choose_filesystem
+from dubseedd.engine.configfile import load
+from dubseedd.errors import CallRefused, StoreTrouble
+from dubseedd.names import ErrorName
+
+if TYPE_CHECKING:
+    from dubseedd.adapters.drives import Drives
+
+FOR_MODELS = ("nosuid", "nodev", "noexec")
+"""How the new file system is mounted for the moment in which its folder is made."""
+
+
+class Found(NamedTuple):
+    """A drive, and the file systems that can be made on it here."""
+
+    drive: Drive
+    makers: tuple[str, ...]
+
+
+class Made(NamedTuple):
+    """The new seed, and what could not be done for it."""
+
+    device: BlockDevice
+    notes: tuple[str, ...]
+
+
+def format_drive(options: argparse.Namespace) -> int:
+    """Show a drive, have it confirmed, erase it and make it a seed."""
+    config = load(options.config)
+    number = _number_of(options.device)
+    found = with_udisks(lambda drives: _look(drives, number))
+    if not options.json:
+        print(_about(found.drive), flush=True)
+    check_drive(found.drive, any_drive=options.any, store=config.store.path)
+    choice = choose_filesystem(options.type, config.seed.label, made=found.makers, taken=config.seed.filesystems)
+    remarks = [f"it becomes {choice.filesystem}, which only Linux reads: {reason}" for reason in choice.why]
+    if not options.json:
+        _say(remarks)
+    _confirm(found.drive, options)
+    made = with_udisks(lambda drives: _make(drives, number, found.drive, choice.filesystem, config))
+    device, label = made.device, config.seed.label
+    if options.json:
+        seed = {"device": device.node, "filesystem": choice.filesystem, "label": label, "size": device.size}
+        print(show.document("format", drive=show.plain(found.drive), seed=seed, notes=[*remarks, *made.notes]))
+        return DONE
+    _say(made.notes)
+    print(
+        f"{device.node} is an empty seed: {choice.filesystem}, labelled {label}, {show.size(device.size)}; "
+        f"fill it: dubseedctl create SOURCE --to {device.node}"
+    )
+    return DONE
+
+
+def _say(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", flush=True)
+
+
+def _number_of(node: str) -> Number:
+    try:
+        status = os.stat(node)
+    except OSError as error:
+        raise CallRefused(
+            ErrorName.NOT_FOUND, f"{node} cannot be found ({error.strerror}); lsblk lists drives"
+        ) from error
+    if not stat.S_ISBLK(status.st_mode):
+        raise CallRefused(ErrorName.INVALID_ARGS, f"{node} is no drive; lsblk lists the drives there are")
+    return os.major(status.st_rdev), os.minor(status.st_rdev)
+
+
+async def _look(drives: "Drives", number: Number) -> Found:
+    return Found(await drives.look(number), await drives.makers())
+
+
+# What is shown and asked
+
+
+def _about(drive: Drive) -> str:
+    """The drive and what is on it, as a person knows it."""
+    names = " ".join(name for name in (drive.vendor, drive.model) if name) or drive.image or "no model"
+    serial = f", serial {drive.serial}" if drive.serial else ""
+    kind = "removable" if drive.removable else "not removable"
+    head = f"{drive.node}: {names}{serial}, {show.size(drive.size)}, {kind}"
+    rows = [
+        (part.node, show.size(part.size), part.filesystem or "-", part.label or "-", " ".join(part.mount_points))
+        for part in drive.parts
+        if part.node != drive.node or part.filesystem or part.mount_points
+    ]
+    table = show.columns(show.printable(tuple(rows))).splitlines() if rows else ["nothing that is known of is on it"]
+    return "\n".join([show.printable(head), *(f"  {row}" for row in table)])
+
+
+def _confirm(drive: Drive, options: argparse.Namespace) -> None:
+    """Return where this very drive is meant: by `--expected`, or by what a person types."""
+    name = show.printable(_plain(drive.name))
+    if options.expected:
+        if _plain(options.expected) != _plain(drive.name):
+            raise CallRefused(
+                ErrorName.INVALID_ARGS, f"{drive.node} is {name}, expected was {options.expected}; nothing is erased"
+            )
+        return
+    if options.json or not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Complaint(
+            f"nobody is here to confirm that {drive.node} is to be erased; say which drive is meant: "
+            f'--expected "{name}"',
+            USAGE,
+        )
+    question = f"dubseedctl: all of it will be erased; type its name to go on ({name}): "
+    print(question, end="", file=sys.stderr, flush=True)
+    if _plain(sys.stdin.readline()) != _plain(drive.name):
+        raise Complaint(f"that is not the name of {drive.node}; nothing is erased", FAILED)
+
+
+def _plain(name: str) -> str:
+    """A name without the blanks that drives pad theirs with."""
+    return " ".join(name.split())
+
+
+# What is done
+
+
+async def _make(drives: "Drives", number: Number, meant: Drive, filesystem: str, config: Config) -> Made:
+    """Make the seed, if this is still the drive that was confirmed; its label comes last."""
+    if await drives.look(number) != meant:
+        raise CallRefused(
+            ErrorName.BUSY, f"{meant.node} is not as it was shown any more; nothing is erased, look at it again"
+        )
+    device = await drives.make(meant, number, filesystem)
+    notes = await _furnish(drives, device, config.seed.models)
+    await drives.name(device, config.seed.label)
+    return Made(device, notes)
+
+
+async def _furnish(drives: "Drives", device: BlockDevice, models: str) -> tuple[str, ...]:
+    """Make the folder of bundles; where that cannot be, a note: it is still a seed."""
+    try:
+        point, ours = await drives.mount(device, FOR_MODELS)
+        try:
+            os.makedirs(f"{point}/{models}", exist_ok=True)
+        finally:
+            if ours:
+                await drives.unmount(device)
+    except (StoreTrouble, OSError) as error:
+        return (f"{models}/ is not made yet: {error}; wherever it can be mounted, mkdir {models} makes it",)
+    return ()
