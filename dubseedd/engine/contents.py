@@ -52,12 +52,7 @@ class Contents:
     def judge_weights(self, path: str) -> None:
         """Judge one of `weights` by its header."""
         with tree.opened_file(self._folder, path) as descriptor:
-            size = os.fstat(descriptor).st_size
-            check_no_pointer(path, _read(descriptor, 0, _START_BYTES))
-            if path.lower().endswith(GGUF):
-                gguf.check(path, _read(descriptor, 0, gguf.HEAD_BYTES), size)
-            else:
-                _tensors(descriptor, path, size)
+            check_header(descriptor, path)
 
     def shards(self) -> Iterator[tuple[str, str, Sequence[str]]]:
         """(index, shard, names of tensors) of everything that an index names."""
@@ -79,6 +74,16 @@ class Contents:
         if found != verified and len(raw) <= limit:
             raise wrong_on_disk(path, f"SHA-256 {found}", verified)
         return raw
+
+
+def check_header(descriptor: int, path: str) -> None:
+    """Judge a file of weights by its header."""
+    size = os.fstat(descriptor).st_size
+    check_no_pointer(path, _read(descriptor, 0, _START_BYTES))
+    if path.lower().endswith(GGUF):
+        gguf.check(path, _read(descriptor, 0, gguf.HEAD_BYTES), size)
+    else:
+        _tensors(descriptor, path, size)
 
 
 def _tensors(descriptor: int, path: str, size: int) -> set[str]:
