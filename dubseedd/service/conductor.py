@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from dubseedd import __version__
 from dubseedd.core.config import Config
 from dubseedd.core.device import BlockEvent
-from dubseedd.core.lifecycle import JobState, SeedState
+from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.housekeeping import expire_staging
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.settling import settle
@@ -162,13 +162,7 @@ class Conductor:
     async def look_again(self) -> None:
         """Look for seeds and at the store, as at start."""
         await self._look_around()
-        at_rest = (SeedState.DONE, SeedState.FAILED)
-        idle = [seed for seed in self.seeds.all.values() if seed.looked_at.is_set() and seed.state in at_rest]
-        for seed in idle:
-            seed.looked_at.clear()
-            seed.enter(SeedState.MOUNTING)
-            self.board.changed(seed)
-        self.seeds.serve(idle)
+        self.seeds.look_again()
         self.board.overall()
 
     async def _in_store(self, work: Callable[[], T]) -> T:

@@ -80,6 +80,9 @@ class Authority(Protocol):
     async def uid_of(self, sender: str) -> int:
         """The user of the connection with this unique bus name; CallRefused where it has left."""
 
+    async def until_gone(self, sender: str) -> None:
+        """Return when the connection with this unique bus name has left, or nobody can tell any more."""
+
 
 class Clock(Protocol):
     """Wall-clock time."""

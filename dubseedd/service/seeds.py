@@ -8,7 +8,7 @@ one name, neither is installed unasked.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 
 from dubseedd.core import tidings
@@ -25,7 +25,7 @@ from dubseedd.errors import Failure, Interrupted, SeedGone, SeedRefused, StoreTr
 from dubseedd.names import ErrorName, EventName, Field
 from dubseedd.service.board import Board
 from dubseedd.service.jobs import Jobs
-from dubseedd.service.mounting import Mounting
+from dubseedd.service.mounting import Mounting, being_made
 from dubseedd.service.ports import Disks
 from dubseedd.service.reading import open_folder, was_pulled
 from dubseedd.service.seed import Seed
@@ -127,9 +127,38 @@ class Seeds:
     def serve(self, seeds: list[Seed]) -> None:
         """Look at these seeds and start what is to be done without being asked."""
         if seeds:
-            task = asyncio.get_running_loop().create_task(self._serve(seeds))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(self._serve(seeds))
+
+    def look_again(self) -> None:
+        """Look anew at every seed that is at rest, as at one just plugged in."""
+        at_rest = (SeedState.DONE, SeedState.FAILED)
+        idle = [
+            seed for seed in self.all.values() if seed.looked_at.is_set() and seed.state in at_rest and not seed.lent
+        ]
+        for seed in idle:
+            seed.looked_at.clear()
+            seed.enter(SeedState.MOUNTING)
+            self._board.changed(seed)
+        self.serve(idle)
+
+    def lend(self, seed: Seed, until: Callable[[], Awaitable[None]]) -> None:
+        """Leave a seed that nobody reads any more to somebody who writes to it, until that has ended."""
+        seed.lent = True
+        seed.offers, seed.verdicts = {}, {}
+        seed.enter(SeedState.FAILED, being_made(seed))
+        self._board.changed(seed)
+        self._keep(self._take_back(seed, until()))
+
+    async def _take_back(self, seed: Seed, until: Awaitable[None]) -> None:
+        await until
+        seed.lent = False
+        if not seed.gone.is_set():
+            self.look_again()
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
         for task in self._tasks:
