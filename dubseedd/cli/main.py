@@ -13,6 +13,7 @@ import sys
 from dubseedd.cli import offline
 from dubseedd.cli.arguments import parser
 from dubseedd.cli.asking import ask
+from dubseedd.cli.create import create
 from dubseedd.cli.exits import FAILED, INTERRUPTED, USAGE, Complaint, complain
 from dubseedd.cli.guard import guard
 from dubseedd.core.config import ConfigError
@@ -21,6 +22,7 @@ from dubseedd.errors import Failure
 LEFT_OFF = {
     "sync": "jobs that were queued go on; dubseedctl cancel ends them",
     "verify": "jobs that were queued go on; dubseedctl cancel ends them",
+    "create": "stopped; the bundle that was on the stick before is as it was",
     "sync --from": "stopped; what was verified is kept, and the same command goes on from there",
 }
 """What an interrupted command leaves behind."""
@@ -93,6 +95,8 @@ def _run(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         return offline.verify(options)
     if options.command == "guard":
         return guard(options)
+    if options.command == "create":
+        return create(options)
     if getattr(options, "store", None) or getattr(options, "config", None):
         alone = "--from DIR" if options.command == "sync" else "--offline"
         top.error(f"--store and --config go with {alone}: the daemon has its own")
