@@ -22,7 +22,7 @@ from dubseedd.errors import Failure
 LEFT_OFF = {
     "sync": "jobs that were queued go on; dubseedctl cancel ends them",
     "verify": "jobs that were queued go on; dubseedctl cancel ends them",
-    "create": "stopped; the bundle that was on the stick before is as it was",
+    "create": "stopped; the stick has the bundle that was there before, whole, or none; the same command begins anew",
     "sync --from": "stopped; what was verified is kept, and the same command goes on from there",
 }
 """What an interrupted command leaves behind."""

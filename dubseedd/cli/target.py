@@ -49,7 +49,7 @@ def opened_target(seed: str, label: str) -> Iterator[Target]:
         ) from error
     with ExitStack() as undo:
         if stat.S_ISBLK(status.st_mode):
-            target = _of_device(undo, os.path.realpath(seed), label)
+            target = _of_device(undo, os.path.realpath(seed), label, _lender(undo))
         elif not os.path.ismount(seed):
             target = _of_folder(undo, seed)
         else:
@@ -74,17 +74,16 @@ def _of_mount(undo: ExitStack, path: str, label: str) -> Target:
         line = mount_of(_of_folder(look, path).root)
     if not line.source.startswith("/dev/"):
         return _of_folder(undo, path)
-    if READ_ONLY in line.options:
-        return _of_device(undo, line.source, label)
-    check_label(line.source, _label_of(line.source), label)
     lender = _lender(undo)
+    if READ_ONLY in line.options and lender is not None:
+        return _of_device(undo, line.source, label, lender)
+    _check_label(line.source, _label_of(line.source), label)
     watched = lender is not None and lender.borrow(line.source)
     folder = _of_folder(undo, path)
     return Target(folder.root, folder.filesystem, line.source, watched=watched)
 
 
-def _of_device(undo: ExitStack, node: str, label: str) -> Target:
-    lender = _lender(undo)
+def _of_device(undo: ExitStack, node: str, label: str, lender: "Lender | None") -> Target:
     if lender is None:
         raise Complaint(
             f"{node} cannot be mounted: the system bus, or the library that talks to it, is missing; mount it and name "
@@ -122,7 +121,7 @@ def _label_of(node: str) -> str:
     return ""
 
 
-def check_label(node: str, found: str, label: str) -> None:
+def _check_label(node: str, found: str, label: str) -> None:
     """A stick with another label is no seed: no daemon would look at it. One of which nobody knows it passes."""
     if found not in ("", label):
         raise CallRefused(

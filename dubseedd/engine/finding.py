@@ -145,7 +145,7 @@ def _commit_of(source: Source, repository: str, revision: str) -> str:
         return revision
     try:
         commit = tree.read_small(source.root, f"{REFS}/{revision or MAIN}", MAX_REF_BYTES).decode().strip()
-    except (OSError, ValueError):
+    except (OSError, ValueError, Failure):
         commit = ""
     if not commit and not revision:
         with reading_source(repository):

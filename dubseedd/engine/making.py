@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
+from blake3 import blake3
+
 from dubseedd.core import about
 from dubseedd.core.about import About
 from dubseedd.core.bundle import shown
@@ -311,11 +313,15 @@ class Making:
     # Putting it in place
 
     def _put_in_place(self, manifest: Manifest) -> Made:
+        self._stop.check()
         self._meter.enter(JobState.PUBLISHING)
         sizes = self._draft.sizes
         copied = [path for path in sizes if path not in self._kept]
         same = self._former.manifest is not None and self._former.manifest.sha256 == manifest.sha256
-        self._put(BLAKE3_MANIFEST, sums((path, self._known[path].blake3) for path in sizes))
+        digests = {path: self._known[path].blake3 for path in sizes}
+        if ABOUT in self._beside:
+            digests[ABOUT] = blake3(self._beside[ABOUT]).hexdigest()
+        self._put(BLAKE3_MANIFEST, sums(digests.items()))
         if not same:
             self._shop.publish(self._order.name, manifest)
         elif copied or self._order.key:
