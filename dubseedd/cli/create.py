@@ -28,6 +28,7 @@ from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName
 
 SHOWN_NAMES = 3
+SHORTEST_SECONDS = 0.001
 
 
 def create(options: argparse.Namespace) -> int:
@@ -54,7 +55,8 @@ def create(options: argparse.Namespace) -> int:
                 made = watched(work, job, meter, stop, screen)
     if options.json:
         left_out = [{"path": one.path, "reason": one.reason.value} for one in draft.left_out]
-        print(show.document("create", seed=options.to, bundle=_facts(name, source, made), left_out=left_out))
+        facts = _facts(name, source, made)
+        print(show.document("create", seed=options.to, bundle=facts, left_out=left_out, notes=draft.notes))
     else:
         print(f"{name} is {_outcome(made)}\n{_next(target, options.to)}")
     return DONE
@@ -103,10 +105,16 @@ def _facts(name: str, source: Source, made: Made) -> dict[str, Any]:
 
 def _outcome(made: Made) -> str:
     signed = ", signed" if made.signed else ""
+    right = f"{show.size(made.size)} read back and right ({_rate(made.size, made.read_seconds)})"
     if made.outcome == "current":
-        return f"current: nothing to copy, {show.size(made.size)} on the stick read back and right"
-    left = f", {show.size(made.size - made.copied)} were there already" if made.copied < made.size else ""
-    return f"{made.outcome}: {show.size(made.copied)} copied and read back{left}{signed}"
+        return f"current: nothing to copy, {right}"
+    return (
+        f"{made.outcome}: {show.size(made.copied)} copied ({_rate(made.copied, made.write_seconds)}), {right}{signed}"
+    )
+
+
+def _rate(count: int, seconds: float) -> str:
+    return f"{show.size(int(count / max(seconds, SHORTEST_SECONDS)))}/s"
 
 
 def _next(target: Target, seed: str) -> str:

@@ -11,6 +11,7 @@ is damaged of it is copied after all.
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -54,7 +55,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What came of it: `outcome` is made, refreshed or current; `copied` is how many of `size` bytes were written."""
+    """What came of it: `outcome` is made, refreshed or current; `copied` is how many of `size` bytes were written.
+
+    Writing took its time with everything on the disk, reading back with every byte of `size`.
+    """
 
     outcome: str
     manifest_sha256: str
@@ -62,6 +66,27 @@ class Made:
     size: int
     copied: int
     signed: bool
+    write_seconds: float
+    read_seconds: float
+
+
+class _Times:
+    """How long the stick took, in seconds."""
+
+    def __init__(self) -> None:
+        self.write = self.read = 0.0
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.write += time.monotonic() - began
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.read += time.monotonic() - began
 
 
 class _SourceHashes(Hashes):
@@ -107,6 +132,7 @@ class Making:
         self._meter = meter
         self._stop = stop
         self._former = _Former()
+        self._times = _Times()
         self._known: dict[str, Digests] = {}
         """Of what was written, and of what was read back."""
         self._kept: dict[str, str] = {}
@@ -122,14 +148,18 @@ class Making:
             self._meter.enter(JobState.PLANNING)
             missing = self._plan()
             self._new = undo.enter_context(owned(self._shop.begin(name)))
-            self._copy(missing)
-            manifest = self._write_manifest()
-            sync_file_system(self._new)
-            damaged = self._read_back()
-            if damaged:
-                self._copy(damaged)
+            with self._times.writing():
+                self._copy(missing)
+                manifest = self._write_manifest()
                 sync_file_system(self._new)
-                self._read_back()
+            with self._times.reading():
+                damaged = self._read_back()
+            if damaged:
+                with self._times.writing():
+                    self._copy(damaged)
+                    sync_file_system(self._new)
+                with self._times.reading():
+                    self._read_back()
             return self._put_in_place(manifest)
 
     # Planning
@@ -335,6 +365,8 @@ class Making:
             size=sum(sizes.values()),
             copied=sum(sizes[path] for path in copied),
             signed=bool(self._order.key),
+            write_seconds=self._times.write,
+            read_seconds=self._times.read,
         )
 
 
