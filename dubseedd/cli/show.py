@@ -12,8 +12,8 @@ The JSON is one object, `{"schemaVersion": 1, "command": "seed status", …}`, w
     sync --from        store; bundles: name, outcome (installed adopted current planned refused failed), error,
                        bytesDone, bytesSkipped
     verify --offline   bundles: name, error
-    create             seed; bundle: name, source, revision, outcome (made refreshed current), manifestSha256, files, size,
-                       copied, signed, writeSeconds, readSeconds; leftOut: path, reason; notes
+    create             seed; bundle: name, source, revision, outcome (made refreshed current), manifestSha256, files,
+                       size, copied, signed, writeSeconds, readSeconds; leftOut: path, reason; notes
 
 daemon, seeds, jobs and bundles have the properties of org.dubnium.Seed1.xml as keys in camelCase; structs are objects:
 a seed's bundles have name, size, manifestSha256 and verdict, a progress has percentage, message and depth, an error has

@@ -63,7 +63,7 @@ class Contents:
     def compare(self, index: str, shard: str, named: Sequence[str]) -> None:
         """A shard has to have what an index names for it."""
         with tree.opened_file(self._folder, shard) as descriptor:
-            there = _tensors(descriptor, shard, os.fstat(descriptor).st_size)
+            there = tensors_of(descriptor, shard)
         check_shard(index, shard, named, there)
 
     def _read_whole(self, path: str) -> bytes:
@@ -84,6 +84,11 @@ def check_header(descriptor: int, path: str) -> None:
         gguf.check(path, _read(descriptor, 0, gguf.HEAD_BYTES), size)
     else:
         _tensors(descriptor, path, size)
+
+
+def tensors_of(descriptor: int, path: str) -> set[str]:
+    """The names of the tensors in a safetensors file."""
+    return _tensors(descriptor, path, os.fstat(descriptor).st_size)
 
 
 def _tensors(descriptor: int, path: str, size: int) -> set[str]:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dubseedd.core.bundle import CONFIG, Found, Kind, Policy, accept, check_name, shown
-from dubseedd.core.content import check_config, incomplete, is_weights, limit_of, named_shards, read_whole
+from dubseedd.core.content import check_config, check_shard, incomplete, is_weights, limit_of, named_shards, read_whole
 from dubseedd.core.manifest import Entry, Manifest, parse, render
 from dubseedd.core.selection import LeftOut, Reason, Wish, select
-from dubseedd.engine.contents import check_header
+from dubseedd.engine.contents import check_header, tensors_of
 from dubseedd.engine.source import Source
 from dubseedd.engine.trouble import reading_source
 from dubseedd.errors import SeedRefused
@@ -68,9 +68,11 @@ def _judge(source: Source, sizes: Mapping[str, int]) -> list[str]:
         if path == CONFIG:
             notes += check_config(raw)
             continue
-        for shard in named_shards(path, raw):
+        for shard, named in named_shards(path, raw).items():
             if shard not in sizes:
                 raise incomplete(path, f"names {shown(shard)}, which is missing", advice=FETCH_ANEW)
+            with source.opened(shard) as descriptor, reading_source(shard):
+                check_shard(path, shard, named, tensors_of(descriptor, shard))
     for path in filter(is_weights, sizes):
         with source.opened(path) as descriptor, reading_source(path):
             check_header(descriptor, path)

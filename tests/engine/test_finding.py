@@ -12,7 +12,7 @@ from dubseedd.engine.finding import open_source
 from dubseedd.engine.preparing import Draft, prepare
 from dubseedd.errors import CallRefused, Failure
 from dubseedd.names import ErrorName
-from tests.support.bundles import contents, model_files, write_bundle, write_files
+from tests.support.bundles import contents, model_files, safetensors, write_bundle, write_files
 from tests.support.hfcache import COMMIT, blob_name, write_cache
 
 FILES = model_files()
@@ -189,6 +189,7 @@ def test_the_manifest_beside_a_model_says_what_its_files_have_to_be(tmp_path: Pa
         ({"README.md": b"x"}, ErrorName.MODEL_INCOMPLETE),
         ({**FILES, "config.json": b"[]"}, ErrorName.MODEL_INCOMPLETE),
         ({**FILES, WEIGHTS: FILES[WEIGHTS][:-1]}, ErrorName.MODEL_INCOMPLETE),
+        ({**FILES, WEIGHTS: safetensors("other", b"x")}, ErrorName.MODEL_INCOMPLETE),
         ({**FILES, WEIGHTS: b"version https://git-lfs.github.com/spec/v1\n"}, ErrorName.MODEL_INCOMPLETE),
         ({"config.json": b"{}", "pytorch_model.bin": b"x"}, ErrorName.UNSAFE_MODEL),
         ({**FILES, "A": b"", "a": b""}, ErrorName.MANIFEST_INVALID),
