@@ -9,6 +9,8 @@ from dubseedd.names import ErrorName
 FAT_MOST_BYTES = (4 << 30) - 1
 MOST_BYTES: Mapping[str, int] = {"vfat": FAT_MOST_BYTES, "msdos": FAT_MOST_BYTES}
 """The largest file, by the type of the file system as the kernel calls it."""
+PREALLOCATES = frozenset({"ext4", "xfs", "btrfs", "tmpfs"})
+"""Where room is taken beforehand at no cost; FAT and exFAT would write zeros into it."""
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "bytes"))
 
 LEAFLET = """\

@@ -24,7 +24,7 @@ from dubseedd.core.bundle import shown
 from dubseedd.core.hfcache import Algorithm
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import MAX_BYTES, Entry, Manifest, parse, render, sums
-from dubseedd.core.stick import check_room, check_sizes, room_needed
+from dubseedd.core.stick import PREALLOCATES, check_room, check_sizes, room_needed
 from dubseedd.engine import copying, openssh, tree
 from dubseedd.engine.copying import Digests, Hashes
 from dubseedd.engine.durable import FRESH, owned, sync_file_system, write_all
@@ -245,7 +245,13 @@ class Making:
             if size > BLOCK_BYTES:
                 with owned(copying.create(folder, name)) as target:
                     copying.copy_file(
-                        self._pump, source, size, target, hashes=hashes, passed=self._copied, allocate=False
+                        self._pump,
+                        source,
+                        size,
+                        target,
+                        hashes=hashes,
+                        passed=self._copied,
+                        allocate=self._order.filesystem in PREALLOCATES,
                     )
             else:
                 with owned(_fresh(folder, name)) as target:

@@ -28,7 +28,7 @@ from dubseedd.service.inhibitors import Inhibitors
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import Jobs
 from dubseedd.service.mounting import Mounting
-from dubseedd.service.ports import Clock, Devices, Disks, Recorder, Sleep
+from dubseedd.service.ports import Arrivals, Clock, Devices, Disks, Recorder, Sleep
 from dubseedd.service.scrub import Scrub
 from dubseedd.service.seed import Seed
 from dubseedd.service.seeds import Seeds
@@ -56,6 +56,7 @@ class Conductor:
         devices: Devices,
         disks: Disks,
         sleep: Sleep,
+        arrivals: Arrivals,
         recorder: Recorder,
         runtime_folder: str,
         clock: Clock = lambda: time.time_ns() // 1000,
@@ -87,6 +88,7 @@ class Conductor:
             jobs=self.jobs,
             board=self.board,
             trust=self._trust,
+            arrivals=arrivals,
             present=self._present,
         )
         self._scrub = Scrub(config=lambda: self.config, shelf=self.shelf, board=self.board, busy=self._busy)

@@ -11,7 +11,7 @@ from dubseedd.engine.workshop import Workshop
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.requests import Requests
-from tests.support.bundles import contents, model_files, published, write_bundle
+from tests.support.bundles import contents, manifest_of, model_files, published, write_bundle, write_files
 from tests.support.world import World, conducted, served
 
 FILES = model_files()
@@ -74,3 +74,22 @@ async def test_the_lock_on_a_stick_keeps_everybody_off_who_was_not_asked(world: 
             seed = await served(world, conductor)
             assert (seed.state, seed.error[0]) == (SeedState.FAILED, ErrorName.BUSY.full)
     os.close(root)
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["missing", "half"])
+async def test_a_bundle_that_is_still_being_written_is_looked_at_again_when_its_manifest_is_there(
+    world: World, begun: bool
+) -> None:
+    stick = world.stick({"other": NEWER})
+    folder = Path(world.mounted_by_hand(stick)) / "models/tiny"
+    write_files(folder, FILES)
+    if begun:
+        (folder / "SHA256SUMS").write_text("# not yet\n")
+    async with conducted(world) as conductor:
+        world.plug(stick)
+        seed = await served(world, conductor)
+        assert seed.verdicts["tiny"].startswith(ErrorName.MANIFEST_MISSING.full[:-7])
+        (folder / "SHA256SUMS").write_bytes(manifest_of(FILES))
+        await world.until((world.folder / "store/tiny").exists)
+        await served(world, conductor)
+        assert contents(world.folder / "store/tiny") == published(FILES)
