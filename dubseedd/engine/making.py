@@ -24,7 +24,7 @@ from dubseedd.core.bundle import shown
 from dubseedd.core.hfcache import Algorithm
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import MAX_BYTES, Entry, Manifest, parse, render, sums
-from dubseedd.core.stick import PREALLOCATES, check_room, check_sizes, room_needed
+from dubseedd.core.stick import PREALLOCATES, check_files, check_room, room_needed
 from dubseedd.engine import copying, openssh, tree
 from dubseedd.engine.copying import Digests, Hashes
 from dubseedd.engine.durable import FRESH, owned, sync_file_system, write_all
@@ -177,7 +177,7 @@ class Making:
     def _plan(self) -> list[str]:
         """Find out what stays; the paths of what has to be copied, which the stick has room for."""
         sizes = self._draft.sizes
-        check_sizes(self._order.filesystem, sizes.items())
+        check_files(self._order.filesystem, sizes.items())
         self._meter.files_total = len(sizes)
         same = [path for path in sizes if self._may_stay(path)]
         self._meter.bytes_total = self._meter.work_total = sum(sizes.values())

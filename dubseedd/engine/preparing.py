@@ -1,6 +1,6 @@
 """What a bundle will hold, judged by the daemon's own rules before anything is written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dubseedd.core.bundle import CONFIG, Found, Kind, Policy, accept, check_name, shown
@@ -34,6 +34,7 @@ def prepare(source: Source, name: str, wish: Wish) -> Draft:
     for path in selection.taken:
         if path in source.faults:
             raise source.faults[path]
+    _check_names(selection.taken)
     sizes = {path: source.files[path].size for path in selection.taken if path != MODEL_SIGNATURE}
     if not sizes:
         raise incomplete(source.name, "has no file for a bundle", advice="name the directory of a model")
@@ -47,6 +48,18 @@ def prepare(source: Source, name: str, wish: Wish) -> Draft:
             "--everything takes all"
         )
     return Draft(sizes, left_out, tuple(notes), signature)
+
+
+def _check_names(paths: Iterable[str]) -> None:
+    """A manifest is lines of UTF-8."""
+    for path in paths:
+        if "\n" in path or not path.isascii() and any("\udc80" <= char <= "\udcff" for char in path):
+            raise SeedRefused(
+                ErrorName.MANIFEST_INVALID,
+                f"{shown(path)} of the model has a name that no manifest can hold; rename the file, or leave it out: "
+                "--exclude",
+                file=path,
+            )
 
 
 def _accept(name: str, manifest: Manifest, sizes: Mapping[str, int], wish: Wish) -> list[str]:

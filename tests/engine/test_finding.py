@@ -222,3 +222,11 @@ def test_looking_changes_nothing(home: Path) -> None:
     before = {path: hashlib.sha256(data).hexdigest() for path, data in contents(home).items()}
     drafted(home)
     assert {path: hashlib.sha256(data).hexdigest() for path, data in contents(home).items()} == before
+
+
+@pytest.mark.parametrize("name", [b"a\xff.json", b"a\nb.json"])
+def test_a_name_that_no_manifest_can_hold_is_refused(tmp_path: Path, name: bytes) -> None:
+    write_files(tmp_path / "tiny", FILES)
+    os.close(os.open(os.fsencode(tmp_path / "tiny") + b"/" + name, os.O_CREAT))
+    assert refused(tmp_path / "tiny").error is ErrorName.MANIFEST_INVALID
+    assert drafted(tmp_path / "tiny", wish=Wish(exclude=("a*",))).sizes.keys() == FILES.keys()
