@@ -46,8 +46,8 @@ def check_files(filesystem: str, sizes: Iterable[tuple[str, int]]) -> None:
         if filesystem in WINDOWS and _NOT_ON_WINDOWS.search(path):
             raise SeedRefused(
                 ErrorName.WRITE_FAILED,
-                f"{shown(path)} is no name for a stick with {filesystem}, which takes none of {FORBIDDEN} and no dot or "
-                "space at the end; format it with ext4 (dubseedctl format), or leave the file out: --exclude",
+                f"{shown(path)} is no name for a stick with {filesystem}, which takes none of {FORBIDDEN} and no dot "
+                "or space at the end; format it with ext4 (dubseedctl format), or leave the file out: --exclude",
                 file=path,
             )
         if most is not None and size > most:

@@ -53,7 +53,7 @@ def prepare(source: Source, name: str, wish: Wish) -> Draft:
 def _check_names(paths: Iterable[str]) -> None:
     """A manifest is lines of UTF-8."""
     for path in paths:
-        if "\n" in path or not path.isascii() and any("\udc80" <= char <= "\udcff" for char in path):
+        if any(char == "\n" or "\udc80" <= char <= "\udcff" for char in path):
             raise SeedRefused(
                 ErrorName.MANIFEST_INVALID,
                 f"{shown(path)} of the model has a name that no manifest can hold; rename the file, or leave it out: "
