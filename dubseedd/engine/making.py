@@ -12,30 +12,30 @@ is damaged of it is copied after all.
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from blake3 import blake3
 
-from dubseedd.core import about
 from dubseedd.core.about import About
 from dubseedd.core.bundle import shown
 from dubseedd.core.hfcache import Algorithm
 from dubseedd.core.lifecycle import JobState
-from dubseedd.core.manifest import MAX_BYTES, Entry, Manifest, parse, render, sums
+from dubseedd.core.manifest import Entry, Manifest, parse, render, sums
 from dubseedd.core.stick import PREALLOCATES, check_files, check_room, room_needed
 from dubseedd.engine import copying, openssh, tree
 from dubseedd.engine.copying import Digests, Hashes
 from dubseedd.engine.durable import FRESH, owned, sync_file_system, write_all
+from dubseedd.engine.former import Former
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.preparing import Draft
-from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError, Sink
-from dubseedd.engine.source import Source, check_digest, git_header
+from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError
+from dubseedd.engine.source import Source
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.trouble import reading_source, writing_stick
 from dubseedd.engine.workshop import FILE_MODE, Workshop, opened_parent, put
-from dubseedd.errors import CallRefused, Failure, StoreTrouble
+from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ABOUT, BLAKE3_MANIFEST, MANIFEST, MODEL_SIGNATURE, SIGNATURE, SIGNATURE_NAMESPACE, ErrorName
 
 MAX_SIGNATURE_BYTES = 16 << 20
@@ -89,36 +89,6 @@ class _Times:
         self.read += time.monotonic() - began
 
 
-class _SourceHashes(Hashes):
-    """The digests of a file of the source, git's among them where it is known by that."""
-
-    def __init__(self, size: int, algorithm: Algorithm | None) -> None:
-        super().__init__()
-        self._git = hashlib.sha1(git_header(size), usedforsecurity=False)
-        self._wanted = algorithm
-
-    @property
-    def sinks(self) -> tuple[Sink, ...]:
-        return (*super().sinks, self._hash_as_git) if self._wanted is Algorithm.GIT_SHA1 else super().sinks
-
-    def _hash_as_git(self, block: Block) -> None:
-        self._git.update(block.view[: block.length])
-
-    @property
-    def wanted(self) -> str:
-        return self._git.hexdigest() if self._wanted is Algorithm.GIT_SHA1 else self.digests.sha256
-
-
-@dataclass(slots=True)
-class _Former:
-    """The bundle that has the name now: its folder, -1 where there is none; its manifest and the SHA-256 of its files
-    by path, where they can be read."""
-
-    folder: int = -1
-    manifest: Manifest | None = None
-    digests: Mapping[str, str] = field(default_factory=dict)
-
-
 class Making:
     """Makes one bundle, or brings it up to date. Blocks; raises a Failure, and the former bundle is as it was."""
 
@@ -131,7 +101,6 @@ class Making:
         self._order = order
         self._meter = meter
         self._stop = stop
-        self._former = _Former()
         self._times = _Times()
         self._known: dict[str, Digests] = {}
         """Of what was written, and of what was read back."""
@@ -143,7 +112,10 @@ class Making:
     def run(self) -> Made:
         name = self._order.name
         with ExitStack() as undo, writing_stick(name):
-            self._former = self._look_at_former(undo)
+            folder = self._shop.former(name)
+            if folder is not None:
+                undo.enter_context(owned(folder))
+            self._former = Former(folder)
             self._pump = undo.enter_context(Pump(self._stop))
             self._meter.enter(JobState.PLANNING)
             missing = self._plan()
@@ -164,22 +136,12 @@ class Making:
 
     # Planning
 
-    def _look_at_former(self, undo: ExitStack) -> _Former:
-        folder = self._shop.former(self._order.name)
-        if folder is None:
-            return _Former()
-        undo.enter_context(owned(folder))
-        with suppress(OSError, Failure):
-            manifest = parse(tree.read_small(folder, MANIFEST, MAX_BYTES))
-            return _Former(folder, manifest, {entry.path: entry.sha256 for entry in manifest.entries})
-        return _Former(folder)
-
     def _plan(self) -> list[str]:
         """Find out what stays; the paths of what has to be copied, which the stick has room for."""
         sizes = self._draft.sizes
         check_files(self._order.filesystem, sizes.items())
         self._meter.files_total = len(sizes)
-        same = [path for path in sizes if self._may_stay(path)]
+        same = [path for path in sizes if self._former.has(path, sizes[path])]
         self._meter.bytes_total = self._meter.work_total = sum(sizes.values())
         self._meter.work_total *= 2
         for path in same:
@@ -193,20 +155,12 @@ class Making:
         check_room(room_needed((sizes[path] for path in missing), room.f_frsize), room.f_bavail * room.f_frsize)
         return missing
 
-    def _may_stay(self, path: str) -> bool:
-        """Has the former bundle a file of this path and size?"""
-        if path not in self._former.digests:
-            return False
-        with suppress(OSError, Failure), tree.opened_file(self._former.folder, path) as descriptor:
-            return os.fstat(descriptor).st_size == self._draft.sizes[path]
-        return False
-
     def _of_source(self, path: str) -> str:
         """The SHA-256 of a file of the source, by its name where that is one, else by its bytes."""
         expected = self._source.files[path].expected
         if expected is not None and expected.algorithm is Algorithm.SHA256:
             return expected.digest
-        with self._hashing(path) as (descriptor, hashes), reading_source(path):
+        with self._source.hashed(path) as (descriptor, hashes), reading_source(path):
             self._pump.run(descriptor, self._draft.sizes[path], hashes.sinks)
         return hashes.digests.sha256
 
@@ -218,7 +172,7 @@ class Making:
             self._stop.check()
             self._meter.current_file = path
             with (
-                self._hashing(path) as (descriptor, hashes),
+                self._source.hashed(path) as (descriptor, hashes),
                 writing_stick(path),
                 opened_parent(self._new, path) as folder,
             ):
@@ -227,16 +181,6 @@ class Making:
             self._kept.pop(path, None)
             self._meter.finished()
         self._meter.current_file = ""
-
-    @contextmanager
-    def _hashing(self, path: str) -> Iterator[tuple[int, _SourceHashes]]:
-        """A file of the source, and its digests, which are right at the end of the block, or SeedRefused."""
-        expected = self._source.files[path].expected
-        hashes = _SourceHashes(self._draft.sizes[path], expected.algorithm if expected else None)
-        with self._source.opened(path) as descriptor:
-            yield descriptor, hashes
-        if expected is not None:
-            check_digest(path, expected, hashes.wanted)
 
     def _write(self, source: int, folder: int, path: str, hashes: Hashes) -> None:
         """A large file past the page cache, and to the disk at once; a small one by way of it, with all the others."""
@@ -288,18 +232,10 @@ class Making:
         self._beside[name] = raw
 
     def _about_bundle(self) -> bytes:
-        """dubnium-bundle.json; the former one where it says the same."""
-        sizes = self._draft.sizes
-        order = self._order
-        fresh = About(order.name, self._source.origin, len(sizes), sum(sizes.values()), order.created, order.created_by)
-        if ABOUT in self._former.digests:
-            with suppress(OSError, Failure):
-                raw = tree.read_small(self._former.folder, ABOUT, about.MAX_BYTES)
-                former = about.parse(raw)
-                intact = hashlib.sha256(raw).hexdigest() == self._former.digests[ABOUT]
-                if former is not None and intact and former.says_the_same_as(fresh):
-                    return raw
-        return fresh.render()
+        sizes, order = self._draft.sizes, self._order
+        return self._former.about(
+            About(order.name, self._source.origin, len(sizes), sum(sizes.values()), order.created, order.created_by)
+        )
 
     # Reading back
 
@@ -353,7 +289,7 @@ class Making:
         self._meter.enter(JobState.PUBLISHING)
         sizes = self._draft.sizes
         copied = [path for path in sizes if path not in self._kept]
-        same = self._former.manifest is not None and self._former.manifest.sha256 == manifest.sha256
+        same = self._former.manifest_sha256 == manifest.sha256
         digests = {path: self._known[path].blake3 for path in sizes}
         if ABOUT in self._beside:
             digests[ABOUT] = blake3(self._beside[ABOUT]).hexdigest()
@@ -365,7 +301,7 @@ class Making:
         self._shop.put_leaflet()
         changed = bool(copied or self._order.key or not same)
         return Made(
-            outcome="made" if self._former.folder < 0 else "refreshed" if changed else "current",
+            outcome="made" if not self._former.is_there else "refreshed" if changed else "current",
             manifest_sha256=manifest.sha256,
             files=len(manifest.entries),
             size=sum(sizes.values()),

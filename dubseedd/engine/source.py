@@ -15,6 +15,8 @@ from dubseedd.core.about import Origin
 from dubseedd.core.bundle import shown
 from dubseedd.core.hfcache import Algorithm, Expected
 from dubseedd.engine import tree
+from dubseedd.engine.copying import Hashes
+from dubseedd.engine.pump import Block, Sink
 from dubseedd.engine.trouble import reading_source
 from dubseedd.errors import Failure, SeedRefused
 from dubseedd.names import ABOUT, ErrorName
@@ -66,6 +68,17 @@ class Source:
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def hashed(self, path: str) -> Iterator[tuple[int, "SourceHashes"]]:
+        """A file for the length of a block, with the digests that it is fed to: those that it has to have, or
+        SeedRefused at the end."""
+        expected = self.files[path].expected
+        hashes = SourceHashes(self.files[path].size, expected.algorithm if expected else Algorithm.SHA256)
+        with self.opened(path) as descriptor:
+            yield descriptor, hashes
+        if expected is not None:
+            check_digest(path, expected, hashes.wanted)
+
     def read(self, path: str, limit_bytes: int) -> bytes:
         """The bytes of a small file, at most one more than the limit; SeedRefused where they are not what they have
         to be."""
@@ -90,7 +103,28 @@ class Source:
         return self.read(path, limit_bytes) if path in self.files else b""
 
 
-def git_header(size: int) -> bytes:
+class SourceHashes(Hashes):
+    """The digests of a file, git's among them where it is known by that."""
+
+    def __init__(self, size: int, algorithm: Algorithm) -> None:
+        super().__init__()
+        self._git = hashlib.sha1(_git_header(size), usedforsecurity=False)
+        self._by_git = algorithm is Algorithm.GIT_SHA1
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        return (*super().sinks, self._hash_as_git) if self._by_git else super().sinks
+
+    def _hash_as_git(self, block: Block) -> None:
+        self._git.update(block.view[: block.length])
+
+    @property
+    def wanted(self) -> str:
+        """The digest that it is known by."""
+        return self._git.hexdigest() if self._by_git else self.digests.sha256
+
+
+def _git_header(size: int) -> bytes:
     """What git hashes before the bytes of a file."""
     return b"blob %d\0" % size
 
@@ -98,7 +132,7 @@ def git_header(size: int) -> bytes:
 def digest_of(raw: bytes, algorithm: Algorithm) -> str:
     if algorithm is Algorithm.SHA256:
         return hashlib.sha256(raw).hexdigest()
-    return hashlib.sha1(git_header(len(raw)) + raw, usedforsecurity=False).hexdigest()
+    return hashlib.sha1(_git_header(len(raw)) + raw, usedforsecurity=False).hexdigest()
 
 
 def check_digest(path: str, expected: Expected, found: str) -> None:
