@@ -132,32 +132,59 @@ def test_a_refresh_copies_what_has_changed(
     assert sorted(os.listdir(seed)) == ["README.txt", "models"]
 
 
+KILL, FAIL = "signal=SIGKILL", "error=EIO"
+RENAMES = "rename,renameat"
+
+
 @pytest.mark.parametrize(
-    ("call", "step"), [("rename,renameat,renameat2", 1), ("linkat", 2), ("unlinkat,rmdir", 3), ("fsync,syncfs", 3)]
+    ("calls", "step", "fault"),
+    [
+        (RENAMES, 1, KILL),
+        (RENAMES, 1, FAIL),
+        ("renameat2", 1, KILL),
+        ("linkat", 2, KILL),
+        ("unlinkat,rmdir", 3, KILL),
+        ("fsync,syncfs", 3, KILL),
+        ("fsync,syncfs", 3, FAIL),
+    ],
 )
 @pytest.mark.parametrize("links", [(), WITHOUT_LINKS], ids=["links", "none"])
-def test_a_crash_at_any_step_leaves_one_version_whole_and_the_next_run_completes_it(
-    model: Path, seed: Path, create: Create, tmp_path: Path, call: str, step: int, links: tuple[str, ...]
+def test_a_cut_at_any_step_leaves_one_version_whole_and_whoever_makes_the_next_bundle_completes_it(
+    model: Path,
+    seed: Path,
+    create: Create,
+    tmp_path: Path,
+    calls: str,
+    step: int,
+    fault: str,
+    links: tuple[str, ...],
 ) -> None:
-    """Killed at the Nth such call, from the first to beyond the last."""
+    """At the Nth such call, from the first to beyond the last. The next bundle is another one: nothing of this one can
+    come from its source again."""
     create(model, seed)
     write_files(model, {"config.json": CHANGED["config.json"]})
+    write_files(tmp_path / "other", model_files(shards=1, shard_bytes=100))
     shutil.copytree(seed, tmp_path / "before", copy_function=os.link)
     for number in range(1, 60, step):
         shutil.rmtree(seed)
         shutil.copytree(tmp_path / "before", seed, copy_function=os.link)
-        kill = ("-e", f"inject={call}:signal=SIGKILL:when={number}")
-        done = create(model, seed, within=traced(tmp_path / "log", *links, *kill))
-        if not links and (seed / "models/tiny").exists():
-            files = CHANGED if b"2" in (seed / "models/tiny/config.json").read_bytes() else FILES
-            check(seed / "models/tiny", files)
+        cut = ("-e", f"inject={calls}:{fault}:when={number}")
+        done = create(model, seed, within=traced(tmp_path / "log", *links, *cut))
         if done.returncode == 0:
             break
-        again = create(model, seed)
-        assert again.returncode == 0, again.stderr
-        check(seed / "models/tiny", CHANGED)
+        if not links and (seed / "models/tiny").exists():
+            check(seed / "models/tiny", version(seed))
+        assert create(tmp_path / "other", seed).returncode == 0
+        check(seed / "models/tiny", version(seed))
         assert sorted(os.listdir(seed)) == ["README.txt", "models"]
+        assert sorted(os.listdir(seed / "models")) == ["other", "tiny"]
     assert done.returncode == 0
+
+
+def version(seed: Path) -> dict[str, bytes]:
+    """What the bundle has to be, by its config.json."""
+    newer = (seed / "models/tiny/config.json").read_bytes() == CHANGED["config.json"]
+    return CHANGED if newer else FILES
 
 
 def test_what_is_damaged_on_the_stick_is_copied_anew(model: Path, seed: Path, create: Create) -> None:
