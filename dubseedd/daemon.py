@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack, suppress
 
 from dubseedd import __version__
 from dubseedd.adapters.bus import BusGone, Connection, RemoteError
+from dubseedd.adapters.inotify import Inotify
 from dubseedd.adapters.journal import QueuedRecorder, install_logging, journal_sink
 from dubseedd.adapters.logind import Logind
 from dubseedd.adapters.notify import ServiceManager
@@ -92,6 +93,7 @@ class Daemon:
             devices=self._devices,
             disks=self._disks,
             sleep=self._logind,
+            arrivals=Inotify(),
             recorder=recorder,
             runtime_folder=runtime_folder(RUNTIME_FOLDER),
         )

@@ -26,7 +26,11 @@ MANIFEST = "SHA256SUMS"
 SIGNATURE = "SHA256SUMS.sig"
 SIGNATURE_NAMESPACE = "dubnium-seed"
 MODEL_SIGNATURE = "model.sig"
-NEIGHBOURS = frozenset({SIGNATURE, MODEL_SIGNATURE, "B3SUMS"})
+BLAKE3_MANIFEST = "B3SUMS"
+ABOUT = "dubnium-bundle.json"
+LEAFLET = "README.txt"
+WORKSHOP = ".dubseed-making"
+NEIGHBOURS = frozenset({SIGNATURE, MODEL_SIGNATURE, BLAKE3_MANIFEST})
 """Files beside the manifest that may stay unlisted."""
 
 

@@ -10,8 +10,8 @@ waits for it, and it is withdrawn when the caller leaves. (When we leave, polkit
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from dubseedd.adapters.bus import DBUS, DBUS_PATH, BusGone, Connection, Match, RemoteError, Signal, Variant
 from dubseedd.errors import CallRefused
@@ -88,6 +88,22 @@ class Polkit:
         except (RemoteError, BusGone, TimeoutError) as error:
             raise CallRefused(ErrorName.NOT_AUTHORIZED, "the caller has left the bus; ask again") from error
 
+    async def until_gone(self, sender: str) -> None:
+        """Return when the connection with this unique bus name has left, or we have."""
+        try:
+            connection = self._link()
+            async with _leaving(connection, sender) as left:
+                await _uid(connection, sender)
+                ours = asyncio.ensure_future(connection.lost())
+                theirs = asyncio.ensure_future(left.wait())
+                try:
+                    await asyncio.wait((ours, theirs), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    ours.cancel()
+                    theirs.cancel()
+        except (RemoteError, BusGone, TimeoutError):
+            return
+
     @contextmanager
     def _one_more(self, caller: str, user: str) -> Iterator[None]:
         """Count a question for as long as it waits; one too many is refused at once."""
@@ -108,29 +124,21 @@ class Polkit:
         self, connection: Connection, sender: str, action: Action, details: Mapping[str, str]
     ) -> tuple[bool, bool]:
         """As `_check`, but a dialog may open; it is closed again when the caller leaves."""
-        left = asyncio.Event()
-
-        def watch(signal: Signal) -> None:
-            if not signal.body[2]:
-                left.set()
-
-        leaves = Match(sender=DBUS, path=DBUS_PATH, interface=DBUS, member="NameOwnerChanged", arg0=sender)
-        undo = await connection.subscribe(leaves, watch)
         number = f"dubseedd-{next(self._numbers)}"
-        answer = asyncio.ensure_future(self._check(connection, sender, action, details, number))
-        gone = asyncio.ensure_future(left.wait())
-        try:
-            await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
-                raise BusGone("the caller went away")
-            return answer.result()
-        except (BusGone, TimeoutError):
-            await self._withdraw(connection, number)
-            raise
-        finally:
-            answer.cancel()
-            gone.cancel()
-            await undo()
+        async with _leaving(connection, sender) as left:
+            answer = asyncio.ensure_future(self._check(connection, sender, action, details, number))
+            gone = asyncio.ensure_future(left.wait())
+            try:
+                await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+                if not answer.done():
+                    raise BusGone("the caller went away")
+                return answer.result()
+            except (BusGone, TimeoutError):
+                await self._withdraw(connection, number)
+                raise
+            finally:
+                answer.cancel()
+                gone.cancel()
 
     @staticmethod
     async def _check(
@@ -159,6 +167,23 @@ class Polkit:
         """Close the dialog that nobody waits for any more."""
         with suppress(RemoteError, BusGone, TimeoutError):
             await connection.call(POLKIT, AUTHORITY_PATH, AUTHORITY, "CancelCheckAuthorization", "s", [cancellation])
+
+
+@asynccontextmanager
+async def _leaving(connection: Connection, sender: str) -> AsyncIterator[asyncio.Event]:
+    """An event that is set when the connection with this unique bus name leaves the bus."""
+    left = asyncio.Event()
+
+    def watch(signal: Signal) -> None:
+        if not signal.body[2]:
+            left.set()
+
+    leaves = Match(sender=DBUS, path=DBUS_PATH, interface=DBUS, member="NameOwnerChanged", arg0=sender)
+    undo = await connection.subscribe(leaves, watch)
+    try:
+        yield left
+    finally:
+        await undo()
 
 
 async def _uid(connection: Connection, sender: str) -> int:

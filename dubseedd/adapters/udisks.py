@@ -135,6 +135,26 @@ class UDisks:
             can_power_off=bool(drive.get("CanPowerOff")),
         )
 
+    async def device(self, node: str) -> BlockDevice:
+        """What UDisks2 says of the file system on a device node, without the number of its plug."""
+        status = os.stat(node)
+        number = os.major(status.st_rdev), os.minor(status.st_rdev)
+        path, objects = await self._until(
+            node, lambda objects: _first(objects, lambda found: FILESYSTEM in found and number_of(found) == number)
+        )
+        block = objects[path][BLOCK]
+        return BlockDevice(
+            node=node,
+            number=number,
+            diskseq=0,
+            usage=block["IdUsage"],
+            label=block["IdLabel"],
+            uuid=block["IdUUID"],
+            filesystem=block["IdType"],
+            size=block["Size"],
+            ready=True,
+        )
+
     async def loop_owner(self, node: str) -> int:
         """The uid that set a loop device up through UDisks2; 0 where somebody else did, which takes root.
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SYNC_OPTIONS: Mapping[str, type] = {"dry-run": bool, "require-manifest-sha256": str, "replace-foreign": bool}
-EJECT_OPTIONS: Mapping[str, type] = {"power-off": bool}
+EJECT_OPTIONS: Mapping[str, type] = {"power-off": bool, "lend": bool}
 NO_OPTIONS: Mapping[str, type] = {}
 
 
@@ -138,7 +138,11 @@ class Calls:
 
     async def _eject(self, call: IncomingCall) -> list[Any]:
         options = parse_options(call.body[0], EJECT_OPTIONS)
-        await self._requests.eject(self._seed(call.path), power_off=options.get("power-off", False))
+        seed = self._seed(call.path)
+        if options.get("lend"):
+            await self._requests.lend(seed, lambda: self._authority.until_gone(call.sender))
+        else:
+            await self._requests.eject(seed, power_off=options.get("power-off", False))
         return []
 
     async def _cancel(self, call: IncomingCall) -> list[Any]:

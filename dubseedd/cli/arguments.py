@@ -125,6 +125,22 @@ def _count(word: str) -> int:
     return int(word)
 
 
+def _create(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", type=_given, metavar="SOURCE", help="a model directory, or CACHE/OWNER/NAME")
+    command.add_argument(
+        "--to", required=True, type=_given, metavar="SEED", help="a stick's device or mount point, or any folder"
+    )
+    command.add_argument("--name", type=_given, metavar="N", help="of the bundle; default: the model's own")
+    command.add_argument(
+        "--revision", type=_given, metavar="R", help="of a cache: branch, tag or commit; default: main"
+    )
+    command.add_argument("--include", action="append", default=[], type=_given, metavar="P", help="take these as well")
+    command.add_argument("--exclude", action="append", default=[], type=_given, metavar="P", help="leave these out")
+    command.add_argument("--everything", action="store_true", help="leave nothing out by itself")
+    command.add_argument("--sign", type=_given, metavar="KEY", help="an OpenSSH key, or the public half of an agent's")
+    command.add_argument("--config", type=_given, metavar="FILE", help="take just this configuration file")
+
+
 def _cancel(command: argparse.ArgumentParser) -> None:
     command.add_argument("job", nargs="?", type=int, metavar="JOB", help="its number; default: every job")
 
@@ -193,6 +209,16 @@ COMMANDS = (
         "delete a bundle and its previous version",
         ("dubseedctl remove llama", "dubseedctl remove llama --yes"),
         _remove,
+    ),
+    Command(
+        "create",
+        "make a bundle on a seed, or bring it up to date",
+        (
+            "dubseedctl create ./tiny-llama --to /media/seed",
+            "dubseedctl create ~/.cache/huggingface/hub/OWNER/NAME --to /dev/sdb1 --sign ~/.ssh/id_ed25519",
+            "dubseedctl create OWNER/NAME --to /dev/sdb1 --exclude '*.gguf'",
+        ),
+        _create,
     ),
     Command(
         "cancel",

@@ -65,14 +65,15 @@ async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
         async with Client.open() as client:
             return await question(client)
     except RemoteError as error:
-        raise _complaint(error.name, error.text) from error
+        raise complaint_of(error.name, error.text) from error
     except BusGone as error:
         raise Complaint(f"the system bus cannot be reached ({error}); is dbus.service running?", UNREACHABLE) from error
     except TimeoutError as error:
         raise Complaint(f"no answer: {error}; see systemctl status dubseedd dbus", UNREACHABLE) from error
 
 
-def _complaint(name: str, text: str) -> Complaint:
+def complaint_of(name: str, text: str) -> Complaint:
+    """What the bus or the daemon has answered, in words for a person."""
     if name.startswith(NO_DAEMON):
         return Complaint("dubseedd does not run; start it: systemctl start dubseedd", UNREACHABLE)
     if name in DENIED:

@@ -168,8 +168,9 @@ class Client:
     async def cancel(self, job: JobView) -> None:
         await self._call(job.path, JOB_INTERFACE, "Cancel")
 
-    async def eject(self, seed: SeedView, *, power_off: bool) -> None:
-        options = {"power-off": Variant("b", power_off)}
+    async def eject(self, seed: SeedView, **wanted: bool) -> None:
+        """Let the daemon let go of a seed; with `lend` it leaves the seed alone for as long as we are connected."""
+        options = {name.replace("_", "-"): Variant("b", value) for name, value in wanted.items()}
         await self._call(seed.path, SEED_INTERFACE, "Eject", "a{sv}", options, limit_seconds=EJECT_SECONDS)
 
     async def _call(

@@ -9,11 +9,13 @@ import asyncio
 import io
 import os
 import sys
+from collections.abc import Callable, Mapping
 
 from dubseedd.cli import offline
 from dubseedd.cli.arguments import parser
 from dubseedd.cli.asking import ask
 from dubseedd.cli.check import check
+from dubseedd.cli.create import create
 from dubseedd.cli.exits import FAILED, INTERRUPTED, USAGE, Complaint, complain
 from dubseedd.cli.formatting import format_drive
 from dubseedd.cli.guard import guard
@@ -25,9 +27,17 @@ LEFT_OFF = {
     "verify": "jobs that were queued go on; dubseedctl cancel ends them",
     "check": "stopped; nothing was written",
     "format": "stopped; a drive that was being erased is no seed yet, format it again",
+    "create": "stopped; the stick has the bundle that was there before, whole, or none; the same command begins anew",
     "sync --from": "stopped; what was verified is kept, and the same command goes on from there",
 }
 """What an interrupted command leaves behind."""
+BY_THEMSELVES: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "check": check,
+    "create": create,
+    "format": format_drive,
+    "guard": guard,
+}
+"""The commands that ask the daemon on the way, or not at all."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -95,12 +105,8 @@ def _run(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         return offline.sync(options)
     if options.command == "verify" and options.offline:
         return offline.verify(options)
-    if options.command == "guard":
-        return guard(options)
-    if options.command == "check":
-        return check(options)
-    if options.command == "format":
-        return format_drive(options)
+    if options.command in BY_THEMSELVES:
+        return BY_THEMSELVES[options.command](options)
     if getattr(options, "store", None) or getattr(options, "config", None):
         alone = "--from DIR" if options.command == "sync" else "--offline"
         top.error(f"--store and --config go with {alone}: the daemon has its own")

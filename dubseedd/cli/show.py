@@ -17,6 +17,8 @@ The JSON is one object, `{"schemaVersion": 1, "command": "seed status", …}`, w
                        cannot be read), size, files, manifestSha256, signer, notes, bytesToCopy, bytesNeeded,
                        secondsToCopy; store: path, needed, free, reserve, trouble (why it cannot be read)
     format             drive: as it was, with its parts; seed: device, filesystem, label, size; notes
+    create             seed; bundle: name, source, revision, outcome (made refreshed current), manifestSha256, files,
+                       size, copied, signed, writeSeconds, readSeconds; leftOut: path, reason; notes
 
 daemon, seeds, jobs and bundles have the properties of org.dubnium.Seed1.xml as keys in camelCase; structs are objects:
 a seed's bundles have name, size, manifestSha256 and verdict, a progress has percentage, message and depth, an error has

@@ -60,17 +60,23 @@ def check_config(raw: bytes) -> tuple[str, ...]:
 
 def check_index(path: str, raw: bytes, manifest: Manifest) -> Mapping[str, Sequence[str]]:
     """The tensors that an index names, by the path of the file that has to have them, which is in the manifest."""
+    named = named_shards(path, raw)
+    paths = manifest.paths
+    for shard in sorted(named.keys() - paths):
+        raise incomplete(path, f"names {shown(shard)}, which is not in SHA256SUMS")
+    return named
+
+
+def named_shards(path: str, raw: bytes) -> Mapping[str, Sequence[str]]:
+    """The tensors that an index names, by the path of the file that has to have them."""
     _check_size(path, raw)
     folder = path.rpartition("/")[0]
-    paths = manifest.paths
     named: defaultdict[str, list[str]] = defaultdict(list)
     try:
         for tensor, shard in _weight_map(raw):
             named[f"{folder}/{shard}" if folder else shard].append(tensor)
     except ValueError as error:
         raise incomplete(path, f"has no weight_map from tensors to files: {error}") from error
-    for shard in sorted(named.keys() - paths):
-        raise incomplete(path, f"names {shown(shard)}, which is not in SHA256SUMS")
     return named
 
 

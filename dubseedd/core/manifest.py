@@ -93,9 +93,15 @@ def parse(raw: bytes) -> Manifest:
     return Manifest(tuple(entries), hashlib.sha256(raw).hexdigest(), raw, notes, _binding(text))
 
 
-def render(entries: Iterable[Entry]) -> bytes:
-    """A manifest in the runbook's own form: `HEX  ./path`, sorted by bytes."""
-    rows = sorted((f"./{entry.path}".encode(), entry.sha256.encode()) for entry in entries)
+def render(entries: Iterable[Entry], *, bundle: str = "") -> bytes:
+    """A manifest in the runbook's own form: `HEX  ./path`, sorted by bytes; bound to a bundle where one is named."""
+    binding = f"# dubnium-bundle: {bundle}\n".encode() if bundle else b""
+    return binding + sums((entry.path, entry.sha256) for entry in entries)
+
+
+def sums(digests: Iterable[tuple[str, str]]) -> bytes:
+    """(path, digest) as lines of sha256sum or b3sum, `HEX  ./path`, sorted by bytes."""
+    rows = sorted((f"./{path}".encode(), digest.encode()) for path, digest in digests)
     return b"".join(digest + b"  " + path + b"\n" for path, digest in rows)
 
 

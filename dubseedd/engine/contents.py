@@ -66,12 +66,7 @@ class Contents:
     def judge_weights(self, path: str) -> None:
         """Judge one of `weights` by its header."""
         with tree.opened_file(self._folder, path) as descriptor:
-            size = os.fstat(descriptor).st_size
-            check_no_pointer(path, _read(descriptor, 0, _START_BYTES))
-            if path.lower().endswith(GGUF):
-                gguf.check(path, _read(descriptor, 0, gguf.HEAD_BYTES), size)
-            else:
-                _tensors(descriptor, path, size)
+            check_header(descriptor, path)
 
     def shards(self) -> Iterator[tuple[str, str, Sequence[str]]]:
         """(index, shard, names of tensors) of everything that an index names."""
@@ -82,7 +77,7 @@ class Contents:
     def compare(self, index: str, shard: str, named: Sequence[str]) -> None:
         """A shard has to have what an index names for it."""
         with tree.opened_file(self._folder, shard) as descriptor:
-            there = _tensors(descriptor, shard, os.fstat(descriptor).st_size)
+            there = tensors_of(descriptor, shard)
         check_shard(index, shard, named, there)
 
     def _read_whole(self, path: str) -> bytes:
@@ -93,6 +88,21 @@ class Contents:
         if found != verified and len(raw) <= limit:
             raise self._changed(path, f"SHA-256 {found}", verified)
         return raw
+
+
+def check_header(descriptor: int, path: str) -> None:
+    """Judge a file of weights by its header."""
+    size = os.fstat(descriptor).st_size
+    check_no_pointer(path, _read(descriptor, 0, _START_BYTES))
+    if path.lower().endswith(GGUF):
+        gguf.check(path, _read(descriptor, 0, gguf.HEAD_BYTES), size)
+    else:
+        _tensors(descriptor, path, size)
+
+
+def tensors_of(descriptor: int, path: str) -> set[str]:
+    """The names of the tensors in a safetensors file."""
+    return _tensors(descriptor, path, os.fstat(descriptor).st_size)
 
 
 def _tensors(descriptor: int, path: str, size: int) -> set[str]:

@@ -72,7 +72,7 @@ class Hashes:
             self.marks[self.offset] = self._blake3.hexdigest()
 
     @property
-    def sinks(self) -> tuple[Sink, Sink]:
+    def sinks(self) -> tuple[Sink, ...]:
         return self.sha256, self.blake3
 
     @property
@@ -89,13 +89,16 @@ def copy_file(
     hashes: Hashes,
     passed: Sink = lambda _: None,
     keep_cached: bool = False,
+    allocate: bool = True,
 ) -> Digests:
     """Copy the descriptor `source` up to `size` to the descriptor `target`, from where `hashes` are on, and fsync it.
 
-    `passed` is told of each block that was hashed and written. Raises ReadError for the source, OSError for the target,
-    or the stop flag's reason.
+    `passed` is told of each block that was hashed and written. Room is taken beforehand, unless the file system would
+    write zeros for that, as FAT does. Raises ReadError for the source, OSError for the target, or the stop flag's
+    reason.
     """
-    _allocate(target, size)
+    if allocate:
+        _allocate(target, size)
     pump.run(
         source,
         size,

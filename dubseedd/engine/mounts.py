@@ -65,6 +65,13 @@ def _prove(root: int, device: BlockDevice, *, ours: bool) -> tuple[str, ...]:
     )
 
 
+def mount_of(root: int) -> mountinfo.MountLine:
+    """The mount that an opened folder lies on."""
+    mount_id = _mount_id(root)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+        return next(line for line in mountinfo.parse(stream.read()) if line.id == mount_id)
+
+
 def _mount_id(descriptor: int) -> int:
     with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as stream:
         return next(int(line.split()[1]) for line in stream if line.startswith("mnt_id:"))

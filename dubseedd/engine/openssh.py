@@ -1,7 +1,8 @@
-"""OpenSSH's ssh-keygen, which verifies signatures. Blocks; never longer than LIMIT_SECONDS for one run.
+"""OpenSSH's ssh-keygen, which verifies signatures, and makes them. Blocks; to verify never longer than LIMIT_SECONDS.
 
 It gets everything by descriptor: inputs are files in memory, so that there is no scratch folder and no path of the seed
-in its argv, and its output goes into one that cannot grow. Its environment is empty but for the locale.
+in its argv, and its output goes into one that cannot grow. Its environment is empty but for the locale; only to sign it
+has the caller's, for an agent and a passphrase.
 """
 
 import fcntl
@@ -60,6 +61,24 @@ def verify(
         return _run(argv, message, about, allowed, *refused)
 
 
+def sign(message: bytes, *, key: str, namespace: str) -> bytes:
+    """The signature of a message by a key file, or by an agent for the key whose public half that file is.
+
+    A passphrase is asked for at the terminal. Unavailable where it cannot be signed.
+    """
+    argv = [_program(), "-q", "-Y", "sign", "-n", namespace, "-f", key]
+    environment = {**os.environ, "LC_ALL": "C"}
+    with _in_memory(message) as source:
+        try:
+            done = subprocess.run(argv, stdin=source, capture_output=True, env=environment, check=False)
+        except OSError as error:
+            raise Unavailable(f"{PROGRAM} cannot be run ({error.strerror}); mend it, or install it anew") from error
+    if done.returncode != 0:
+        reason = _first_line(done.stderr.decode(errors="replace"))
+        raise Unavailable(f"{shown(key)} cannot sign ({reason}); name a private key, or a public one of your agent's")
+    return done.stdout
+
+
 @contextmanager
 def _in_memory(content: bytes = b"", *, room: int = 0) -> Iterator[int]:
     """A file in memory with this content, or with room for so many bytes and no more."""
@@ -81,9 +100,7 @@ def _path(descriptor: int) -> str:
 
 
 def _run(arguments: list[str], message: bytes, *inputs: int) -> Answer:
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise Unavailable(f"{PROGRAM} is not installed; install it: apt-get install openssh-client")
+    program = _program()
     with (
         _in_memory(message) as source,
         _in_memory(room=MAX_OUTPUT_BYTES) as output,
@@ -107,6 +124,13 @@ def _run(arguments: list[str], message: bytes, *inputs: int) -> Answer:
         told = _content(complaints).decode(errors="replace")
         faults = tuple((int(number), shown(reason.strip())) for number, reason in _FAULT.findall(told))
         return Answer(done.returncode == 0, _content(output), _first_line(told), faults)
+
+
+def _program() -> str:
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise Unavailable(f"{PROGRAM} is not installed; install it: apt-get install openssh-client")
+    return program
 
 
 def _content(descriptor: int) -> bytes:

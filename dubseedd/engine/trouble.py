@@ -57,6 +57,43 @@ def writing_store(path: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def reading_source(path: str) -> Iterator[None]:
+    """Reading `path` of the model that a bundle is made of fails as ReadFailed."""
+    try:
+        yield
+    except (ReadError, OSError) as error:
+        reason = error if isinstance(error, ReadError) else error.strerror
+        raise SeedRefused(
+            ErrorName.READ_FAILED,
+            f"{shown(path)} of the model cannot be read: {reason}; check its disk, or fetch the model anew",
+            file=path,
+        ) from error
+
+
+@contextmanager
+def writing_stick(path: str) -> Iterator[None]:
+    """Writing `path` on a stick, or reading it back, fails as NoSpace or WriteFailed."""
+    try:
+        yield
+    except (ReadError, OSError) as error:
+        number = error.number if isinstance(error, ReadError) else error.errno or 0
+        if number in NO_ROOM:
+            raise StoreTrouble(
+                ErrorName.NO_SPACE,
+                f"the stick is full at {shown(path)}; remove a bundle from it, or take a larger one: what was on it "
+                "is as it was",
+                file=path,
+            ) from error
+        doing = "read back from" if isinstance(error, ReadError) else "written to"
+        raise StoreTrouble(
+            ErrorName.WRITE_FAILED,
+            f"{shown(path)} cannot be {doing} the stick: {os.strerror(number)}; plug it in again, or take another, and "
+            "run the same command: what was on it is as it was",
+            file=path,
+        ) from error
+
+
 def wrong_on_disk(path: str, found: str, expected: str, where: str = "") -> StoreTrouble:
     """The error for a staged file that reads back as something else; the digests are named with their kind."""
     return StoreTrouble(

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from dubseedd import __version__
 from dubseedd.core.config import Config
 from dubseedd.core.device import BlockEvent
-from dubseedd.core.lifecycle import JobState, SeedState
+from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.housekeeping import expire_staging
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.settling import settle
@@ -28,7 +28,7 @@ from dubseedd.service.inhibitors import Inhibitors
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import Jobs
 from dubseedd.service.mounting import Mounting
-from dubseedd.service.ports import Clock, Devices, Disks, Recorder, Sleep
+from dubseedd.service.ports import Arrivals, Clock, Devices, Disks, Recorder, Sleep
 from dubseedd.service.scrub import Scrub
 from dubseedd.service.seed import Seed
 from dubseedd.service.seeds import Seeds
@@ -56,6 +56,7 @@ class Conductor:
         devices: Devices,
         disks: Disks,
         sleep: Sleep,
+        arrivals: Arrivals,
         recorder: Recorder,
         runtime_folder: str,
         clock: Clock = lambda: time.time_ns() // 1000,
@@ -87,6 +88,7 @@ class Conductor:
             jobs=self.jobs,
             board=self.board,
             trust=self._trust,
+            arrivals=arrivals,
             present=self._present,
         )
         self._scrub = Scrub(config=lambda: self.config, shelf=self.shelf, board=self.board, busy=self._busy)
@@ -162,13 +164,7 @@ class Conductor:
     async def look_again(self) -> None:
         """Look for seeds and at the store, as at start."""
         await self._look_around()
-        at_rest = (SeedState.DONE, SeedState.FAILED)
-        idle = [seed for seed in self.seeds.all.values() if seed.looked_at.is_set() and seed.state in at_rest]
-        for seed in idle:
-            seed.looked_at.clear()
-            seed.enter(SeedState.MOUNTING)
-            self.board.changed(seed)
-        self.seeds.serve(idle)
+        self.seeds.look_again()
         self.board.overall()
 
     async def _in_store(self, work: Callable[[], T]) -> T:

@@ -16,8 +16,9 @@ from dubseedd.core.config import AfterSync, Config
 from dubseedd.core.lifecycle import SeedState
 from dubseedd.core.mountinfo import mount_options
 from dubseedd.engine.mounts import MountRecord, open_seed
+from dubseedd.engine.workshop import is_at_work
 from dubseedd.errors import NO_ERROR, SeedGone, StoreTrouble
-from dubseedd.names import EventName
+from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Board
 from dubseedd.service.ports import Disks
 from dubseedd.service.seed import Seed
@@ -31,6 +32,14 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 1.5
 BUSY_RETRIES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """A file manager that looks at the stick holds it for a moment; there is no event that says when it is free."""
+
+
+def being_made(seed: Seed) -> StoreTrouble:
+    """Somebody makes a bundle on it: what is there is not for reading."""
+    return StoreTrouble(
+        ErrorName.BUSY,
+        f"a bundle is being made on {seed.called}; when that has ended it is looked at again, or plug it in anew",
+    )
 
 
 class Mounting:
@@ -108,6 +117,8 @@ class Mounting:
             return seed.root
         if seed.gone.is_set():
             raise SeedGone
+        if seed.lent:
+            raise being_made(seed)
         disk = seed.disk = await self._disks.find(seed.device)
         seed.mount_points = disk.mount_points
         if disk.mount_points:
@@ -126,9 +137,10 @@ class Mounting:
                 seed.mount_points = (*seed.mount_points, point)
         seed.our_mount = point if ours else ""
         root, notes = await in_thread(lambda: open_seed(point, seed.device, ours=ours))
-        if seed.gone.is_set():
+        lent = await in_thread(lambda: is_at_work(root))
+        if lent or seed.gone.is_set():
             os.close(root)
-            raise SeedGone
+            raise being_made(seed) if lent else SeedGone
         seed.root = root
         whose = "" if ours else " by somebody else, used where it is"
         remarks = f" ({'; '.join(notes)})" if notes else ""

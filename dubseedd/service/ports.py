@@ -46,6 +46,14 @@ class Disks(Protocol):
         """Report the mount points of every device whose mounts change. Returns the undo."""
 
 
+class Arrivals(Protocol):
+    """Files that are written while we look on."""
+
+    def watch(self, folder: str, name: str, on_arrival: Callable[[], None]) -> Callable[[], None]:
+        """Tell of each time that a file of this name has been written in a folder, or moved into it. Returns the undo;
+        a folder that cannot be watched has no arrivals."""
+
+
 class Sleep(Protocol):
     """Whoever puts this machine to sleep, or shuts it down."""
 
@@ -79,6 +87,9 @@ class Authority(Protocol):
 
     async def uid_of(self, sender: str) -> int:
         """The user of the connection with this unique bus name; CallRefused where it has left."""
+
+    async def until_gone(self, sender: str) -> None:
+        """Return when the connection with this unique bus name has left, or nobody can tell any more."""
 
 
 class Clock(Protocol):

@@ -5,6 +5,7 @@ What is asked for becomes jobs wherever it takes time; the D-Bus face forwards t
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from dubseedd.core.lifecycle import JobState
@@ -136,13 +137,7 @@ class Requests:
 
     async def eject(self, seed: Seed, *, power_off: bool = False) -> None:
         """End the jobs of a seed, unmount it and, on request, power its drive down."""
-        jobs = self._conductor.jobs.unfinished(seed)
-        for job in jobs:
-            job.halt.ask(Cancelled())
-        await ends_of(jobs)
-        if seed.readers:
-            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment")
-        await self._conductor.mounting.unmount(seed)
+        await self._let_go(seed)
         if seed.others_mounts:
             raise CallRefused(
                 ErrorName.BUSY,
@@ -151,6 +146,21 @@ class Requests:
             )
         if power_off:
             await self._conductor.disks.power_off(seed.device)
+
+    async def lend(self, seed: Seed, until: Callable[[], Awaitable[None]]) -> None:
+        """End the jobs of a seed, unmount it, and leave it alone while somebody writes to it; then look at it as at one
+        just plugged in."""
+        await self._let_go(seed)
+        self._conductor.seeds.lend(seed, until)
+
+    async def _let_go(self, seed: Seed) -> None:
+        jobs = self._conductor.jobs.unfinished(seed)
+        for job in jobs:
+            job.halt.ask(Cancelled())
+        await ends_of(jobs)
+        if seed.readers:
+            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment")
+        await self._conductor.mounting.unmount(seed)
 
     async def history(self, most: int) -> list[dict[str, Any]]:
         """The newest events first, at most `most` and never more than 1,000."""

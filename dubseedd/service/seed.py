@@ -20,7 +20,8 @@ class Seed:
 
     `id` is its name on D-Bus before escaping. `mount_points` are all mounts of its device, `our_mount` the one that we
     made, "" while we have none; `root` is the descriptor of its root while somebody reads it, `mounting` the lock of
-    whoever mounts or unmounts it. `verdicts` are by bundle name, as on D-Bus.
+    whoever mounts or unmounts it. While it is `lent`, somebody writes to it and nobody reads it; it is `outdated`
+    when something was written since it was looked at. `verdicts` are by bundle name, as on D-Bus.
     """
 
     id: str
@@ -35,6 +36,8 @@ class Seed:
     error: tuple[str, str] = NO_ERROR
     readers: int = 0
     was_busy: bool = False
+    lent: bool = False
+    outdated: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     looked_at: asyncio.Event = field(default_factory=asyncio.Event)
     mounting: asyncio.Lock = field(default_factory=asyncio.Lock)

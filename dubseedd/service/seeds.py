@@ -8,7 +8,8 @@ one name, neither is installed unasked.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 
 from dubseedd.core import tidings
@@ -22,17 +23,20 @@ from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import Wish
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import Failure, Interrupted, SeedGone, SeedRefused, StoreTrouble
-from dubseedd.names import ErrorName, EventName, Field
+from dubseedd.names import MANIFEST, ErrorName, EventName, Field
 from dubseedd.service.board import Board
 from dubseedd.service.jobs import Jobs
-from dubseedd.service.mounting import Mounting
-from dubseedd.service.ports import Disks
+from dubseedd.service.mounting import Mounting, being_made
+from dubseedd.service.ports import Arrivals, Disks
 from dubseedd.service.reading import open_folder, was_pulled
 from dubseedd.service.seed import Seed
 from dubseedd.service.trust import Trust
 from dubseedd.service.worker import in_thread
 
 log = logging.getLogger(__name__)
+
+ON_ITS_WAY = (ErrorName.MANIFEST_MISSING, ErrorName.MANIFEST_INVALID)
+"""What a bundle seems guilty of while somebody writes it."""
 
 
 class Seeds:
@@ -48,6 +52,7 @@ class Seeds:
         jobs: Jobs,
         board: Board,
         trust: Trust,
+        arrivals: Arrivals,
         present: Callable[[Seed], bool],
     ) -> None:
         self._config = config
@@ -57,10 +62,13 @@ class Seeds:
         self._jobs = jobs
         self._board = board
         self._trust = trust
+        self._arrivals = arrivals
         self._present = present
         self._plugs = Plugs(config().seed.label)
         self._tasks: set[asyncio.Task[None]] = set()
         self._judging = asyncio.Lock()
+        self._awaited: dict[Number, list[Callable[[], None]]] = {}
+        """The undo of each watch for a manifest."""
         self.all: dict[Number, Seed] = {}
 
     # What udev tells
@@ -113,6 +121,7 @@ class Seeds:
         seed = self.all.pop(number, None)
         if seed is None:
             return
+        self._await_no_more(seed)
         seed.gone.set()
         seed.looked_at.set()
         seed.enter(SeedState.GONE)
@@ -127,11 +136,75 @@ class Seeds:
     def serve(self, seeds: list[Seed]) -> None:
         """Look at these seeds and start what is to be done without being asked."""
         if seeds:
-            task = asyncio.get_running_loop().create_task(self._serve(seeds))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(self._serve(seeds))
+
+    def look_again(self) -> None:
+        """Look anew at every seed that is at rest, as at one just plugged in."""
+        idle = [seed for seed in self.all.values() if seed.looked_at.is_set() and not seed.state.busy and not seed.lent]
+        for seed in idle:
+            seed.looked_at.clear()
+            seed.enter(SeedState.MOUNTING)
+            self._board.changed(seed)
+        self.serve(idle)
+
+    async def _await_manifests(self, seed: Seed, config: Config) -> None:
+        """A bundle whose manifest is missing, or half of one, may still be on its way, where somebody else has the seed
+        mounted: look again when it has been written."""
+        self._await_no_more(seed)
+        folders = {
+            f"{point}/{config.seed.models}/{one.name}": one.refusal.error
+            for point in seed.others_mounts[:1]
+            for one in seed.offers.values()
+            if one.refusal and one.refusal.error in ON_ITS_WAY
+        }
+        self._awaited[seed.device.number] = [
+            self._arrivals.watch(folder, MANIFEST, lambda: self._arrived(seed)) for folder in folders
+        ]
+        missing = [folder for folder, error in folders.items() if error is ErrorName.MANIFEST_MISSING]
+
+        def is_there() -> bool:
+            return any(os.path.exists(f"{folder}/{MANIFEST}") for folder in missing)
+
+        if await in_thread(is_there):
+            self._arrived(seed)
+
+    def _await_no_more(self, seed: Seed) -> None:
+        for undo in self._awaited.pop(seed.device.number, ()):
+            undo()
+
+    def _arrived(self, seed: Seed) -> None:
+        """A manifest is there: look again, as soon as the seed is at rest."""
+        self._await_no_more(seed)
+        seed.outdated = True
+        self._look_if_outdated(seed)
+
+    def _look_if_outdated(self, seed: Seed) -> None:
+        if seed.outdated and not seed.state.busy:
+            seed.outdated = False
+            self.look_again()
+
+    def lend(self, seed: Seed, until: Callable[[], Awaitable[None]]) -> None:
+        """Leave a seed that nobody reads any more to somebody who writes to it, until that has ended."""
+        seed.lent = True
+        seed.offers, seed.verdicts = {}, {}
+        seed.enter(SeedState.FAILED, being_made(seed))
+        self._board.changed(seed)
+        self._keep(self._take_back(seed, until()))
+
+    async def _take_back(self, seed: Seed, until: Awaitable[None]) -> None:
+        await until
+        seed.lent = False
+        if not seed.gone.is_set():
+            self.look_again()
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
+        for seed in self.all.values():
+            self._await_no_more(seed)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -183,6 +256,7 @@ class Seeds:
         await self.judge(seed)
         for offer in offers:
             self._tell_offer(seed, offer)
+        await self._await_manifests(seed, config)
 
     def _tell_offer(self, seed: Seed, offer: Offer) -> None:
         fields: dict[Field, str | int] = {
@@ -291,6 +365,7 @@ class Seeds:
             self._board.changed(seed)
         else:
             self._enter(seed, SeedState.DONE)
+        self._look_if_outdated(seed)
 
     def _enter(self, seed: Seed, state: SeedState) -> None:
         if seed.state is not state and not seed.gone.is_set():

@@ -287,3 +287,29 @@ async def test_a_question_that_nobody_waits_for_is_cancelled(doubted: Callable[.
     assert (cancelled.member, cancelled.body) == ("CancelCheckAuthorization", [asked.body[4]])
     question.cancel()
     await asyncio.wait({question})
+
+
+async def test_a_caller_that_leaves_the_bus_is_gone(polkitd: Polkitd, undo: AsyncExitStack) -> None:
+    address = polkitd.machine.bus_address
+    connection = await opened(undo, address)
+    authority = Polkit(lambda: connection)
+    caller = await Connection.open(address)
+    gone = asyncio.ensure_future(authority.until_gone(caller.unique_name))
+    for _ in range(5):
+        await authority.uid_of(caller.unique_name)
+    assert not gone.done()
+    await caller.close()
+    await gone
+
+
+async def test_a_caller_that_has_left_already_is_gone_and_so_is_everybody_when_we_leave(
+    polkitd: Polkitd, undo: AsyncExitStack
+) -> None:
+    address = polkitd.machine.bus_address
+    connection, caller = await opened(undo, address), await opened(undo, address)
+    authority = Polkit(lambda: connection)
+    await authority.until_gone(":1.999999")
+    gone = asyncio.ensure_future(authority.until_gone(caller.unique_name))
+    await authority.uid_of(caller.unique_name)
+    await connection.close()
+    await gone

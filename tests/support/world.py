@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from dubseedd.adapters.inotify import Inotify
 from dubseedd.core.config import Config, SeedConfig, StoreConfig, SyncConfig
 from dubseedd.core.device import BlockDevice, BlockEvent, Disk, Number
 from dubseedd.core.events import Event
@@ -248,6 +249,7 @@ async def conducted(
         devices=world,
         disks=world,
         sleep=world.night,
+        arrivals=Inotify(),
         recorder=world,
         runtime_folder=str(world.folder / "run"),
         clock=clock,

@@ -19,6 +19,7 @@ READING = "reading"
 SYNC = "dubseedctl"
 SLOW_HASH = "slow SHA-256"
 COPY_PHASE = "copying"
+CREATE = "dubseedctl create"
 DAEMON = "dubseedd"
 """The names of the candidates; the daemon is measured in `plugged`."""
 
@@ -110,4 +111,15 @@ def sync(config: Path, name: str = SYNC, outcome: str = "installed", environment
             (*prefix, str(DUBSEEDCTL), "sync", "--from", str(scene.seed), "--store", str(scene.store), *options),
         ],
         prove,
+    )
+
+
+def create(config: Path, reading: list[float]) -> Candidate:
+    """`dubseedctl create`, the whole process, with the place of the store as the seed. Every run adds to `reading` the
+    seconds that it took to read the bundle back, after it was written and on the disk."""
+    options = ("--config", str(config), "--json")
+    return Candidate(
+        CREATE,
+        lambda scene: [(str(DUBSEEDCTL), "create", str(scene.source), "--to", str(scene.store), *options)],
+        lambda said: reading.append(json.loads(said)["bundle"]["readSeconds"]),
     )

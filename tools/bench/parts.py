@@ -17,6 +17,7 @@ from tools.bench.candidates import (
     BOUND,
     COPY,
     COPY_PHASE,
+    CREATE,
     DAEMON,
     NO_SHA_EXTENSIONS,
     READING,
@@ -151,8 +152,26 @@ def adoption(order: Order) -> Part:
     return Part("adoption", settings(order, size_bytes=stage.size_bytes), findings, rounds)
 
 
+def making(order: Order) -> Part:
+    """A seed made of a model: writing it beside a plain copy, which nobody looks at again."""
+    reading: list[float] = []
+    with order.stage(weights(order.size_bytes)) as stage:
+        entrants = [on_disks(candidates.copy), on_disks(candidates.create(order.config(), reading))]
+        rounds = play("making", stage, entrants, order.runs)
+    writing = [each[CREATE].wall_seconds - seconds for each, seconds in zip(rounds, reading, strict=True)]
+    rate = statistics.median(each[COPY].wall_seconds / seconds for each, seconds in zip(rounds, writing, strict=True))
+    findings = [
+        *times(rounds),
+        Finding(f"{CREATE}: writing", statistics.median(writing), "seconds"),
+        Finding(f"{CREATE}: reading back", statistics.median(reading), "seconds"),
+        Finding(f"{CREATE}: rate of writing to that of {COPY}", rate, "ratio", targets.MAKING_RATE),
+        peak(rounds, CREATE),
+    ]
+    return Part("making", settings(order, size_bytes=stage.size_bytes), findings, rounds)
+
+
 PARTS: Mapping[str, Callable[[Order], Part]] = {
-    part.__name__: part for part in (throughput, throttled, small, growth, idle, adoption)
+    part.__name__: part for part in (throughput, throttled, small, growth, idle, adoption, making)
 }
 
 

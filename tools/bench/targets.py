@@ -58,6 +58,7 @@ COPY_RATE_TO_BOUND = Target(0.9, Sense.AT_LEAST)
 CPU_SECONDS_PER_GIB = Target(1.4)
 PEAK_BYTES = Target(150 << 20)
 IDLE_SECONDS = Target(1.0)
+MAKING_RATE = Target(0.9, Sense.AT_LEAST)
 ADOPTION_READ = Target(1.05)
 ADOPTION_WRITTEN_BYTES = Target(8 << 20)
 """A receipt, modes, the history and the journal of the file system; of a bundle it would be gigabytes."""

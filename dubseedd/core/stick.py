@@ -1,0 +1,78 @@
+"""What a stick can take, and what it says to whoever finds it."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from dubseedd.core.bundle import shown
+from dubseedd.errors import SeedRefused, StoreTrouble
+from dubseedd.names import ErrorName
+
+FAT_MOST_BYTES = (4 << 30) - 1
+MOST_BYTES: Mapping[str, int] = {"vfat": FAT_MOST_BYTES, "msdos": FAT_MOST_BYTES}
+"""The largest file, by the type of the file system as the kernel calls it."""
+WINDOWS = frozenset({"vfat", "msdos", "exfat"})
+FORBIDDEN = '" * : < > ? |'
+_NOT_ON_WINDOWS = re.compile(r'["*:<>?|]|[. ](/|$)')
+PREALLOCATES = frozenset({"ext4", "xfs", "btrfs", "tmpfs"})
+"""Where room is taken beforehand at no cost; FAT and exFAT would write zeros into it."""
+_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "bytes"))
+
+LEAFLET = """\
+This stick is a seed: it brings AI models to a Dubnium workstation, with no network.
+
+Each folder in models/ is one model, called a bundle. SHA256SUMS in it lists its
+files with their digests; dubnium-bundle.json says where the model came from.
+
+On a workstation with dubseedd, plug the stick in and wait: the models are
+verified and installed. "dubseedctl watch" shows how it goes.
+
+By hand, on any Linux system (NAME is the name of the folder):
+
+    cd models/NAME
+    sha256sum -c SHA256SUMS          every line has to end in OK
+    sudo cp -r . /var/lib/dubnium/models/NAME
+    cd /var/lib/dubnium/models/NAME
+    sha256sum -c SHA256SUMS          once more, of the copy
+
+Change nothing in a bundle: it would be refused. To make a new one, or to bring
+this one up to date: dubseedctl create SOURCE --to SEED
+"""
+
+
+def check_files(filesystem: str, sizes: Iterable[tuple[str, int]]) -> None:
+    """Refuse what the file system of the stick cannot hold: `sizes` are (path, bytes)."""
+    most = MOST_BYTES.get(filesystem)
+    for path, size in sizes:
+        if filesystem in WINDOWS and _NOT_ON_WINDOWS.search(path):
+            raise SeedRefused(
+                ErrorName.WRITE_FAILED,
+                f"{shown(path)} is no name for a stick with {filesystem}, which takes none of {FORBIDDEN} and no dot "
+                "or space at the end; format it with ext4 (dubseedctl format), or leave the file out: --exclude",
+                file=path,
+            )
+        if most is not None and size > most:
+            raise SeedRefused(
+                ErrorName.WRITE_FAILED,
+                f"{shown(path)} has {size:,} bytes, and a stick with {filesystem} takes files of less than 4 GiB only; "
+                "format it with exfat or ext4: dubseedctl format",
+                file=path,
+            )
+
+
+def room_needed(sizes: Iterable[int], cluster_bytes: int) -> int:
+    """Bytes that files of these sizes take on a stick which gives out room by the cluster; a folder takes one too."""
+    return sum((-(-size // cluster_bytes) + 1) * cluster_bytes for size in sizes)
+
+
+def check_room(needed_bytes: int, free_bytes: int) -> None:
+    if needed_bytes > free_bytes:
+        raise StoreTrouble(
+            ErrorName.NO_SPACE,
+            f"the stick has {_told(free_bytes)} free, and {_told(needed_bytes)} have to be copied; remove a bundle "
+            "from it, or take a larger one",
+        )
+
+
+def _told(count: int) -> str:
+    size, unit = next((size, unit) for size, unit in _UNITS if count >= size or size == 1)
+    return f"{count / size:.1f} {unit}" if size > 1 else f"{count} {unit}"

@@ -1,0 +1,47 @@
+"""The bundle that has a name on the stick now, as far as it can be read: what of it may stay."""
+
+import hashlib
+import os
+from contextlib import suppress
+
+from dubseedd.core import about
+from dubseedd.core.about import About
+from dubseedd.core.manifest import MAX_BYTES, parse
+from dubseedd.engine import tree
+from dubseedd.errors import Failure
+from dubseedd.names import ABOUT, MANIFEST
+
+
+class Former:
+    """`digests` are the SHA-256 of its files by path; none where there is no bundle, or none that can be read."""
+
+    def __init__(self, folder: int | None) -> None:
+        """`folder` is its descriptor, None where the name is free; it stays the caller's."""
+        self.folder = -1 if folder is None else folder
+        self.manifest_sha256 = ""
+        self.digests: dict[str, str] = {}
+        with suppress(OSError, Failure):
+            manifest = parse(tree.read_small(self.folder, MANIFEST, MAX_BYTES))
+            self.manifest_sha256 = manifest.sha256
+            self.digests = {entry.path: entry.sha256 for entry in manifest.entries}
+
+    @property
+    def is_there(self) -> bool:
+        return self.folder >= 0
+
+    def has(self, path: str, size: int) -> bool:
+        """Does it list this file, and have one of this size?"""
+        if path in self.digests:
+            with suppress(OSError, Failure), tree.opened_file(self.folder, path) as descriptor:
+                return os.fstat(descriptor).st_size == size
+        return False
+
+    def about(self, fresh: About) -> bytes:
+        """Its dubnium-bundle.json, where that is whole and says the same as a fresh one; else the fresh one."""
+        with suppress(OSError, Failure):
+            raw = tree.read_small(self.folder, ABOUT, about.MAX_BYTES)
+            said = about.parse(raw)
+            whole = hashlib.sha256(raw).hexdigest() == self.digests.get(ABOUT)
+            if said is not None and whole and said.says_the_same_as(fresh):
+                return raw
+        return fresh.render()

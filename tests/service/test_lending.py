@@ -1,0 +1,95 @@
+"""Seeds that are lent to somebody who writes to them."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from dubseedd.core.lifecycle import JobState, SeedState
+from dubseedd.engine.workshop import Workshop
+from dubseedd.errors import CallRefused
+from dubseedd.names import ErrorName, EventName
+from dubseedd.service.requests import Requests
+from tests.support.bundles import contents, manifest_of, model_files, published, write_bundle, write_files
+from tests.support.world import World, conducted, served
+
+FILES = model_files()
+NEWER = model_files(seed=b"2")
+
+
+async def test_what_was_written_meanwhile_is_looked_at_as_if_just_plugged_in(world: World) -> None:
+    async with conducted(world) as conductor:
+        stick = world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        ended = asyncio.Event()
+        await Requests(conductor).lend(seed, ended.wait)
+        point = world.mounted_by_hand(stick)
+        assert seed.error[0] == ErrorName.BUSY.full
+        write_bundle(Path(point) / "models/tiny", NEWER)
+        await Requests(conductor).scan()
+        with pytest.raises(CallRefused):
+            await Requests(conductor).sync("", "tiny")
+        assert contents(world.folder / "store/tiny") == published(FILES)
+        world.unmounted_by_hand(stick)
+        ended.set()
+        await world.until(lambda: len(world.told(EventName.BUNDLE_INSTALLED)) == 2)
+        assert contents(world.folder / "store/tiny") == published(NEWER)
+
+
+async def test_a_sync_is_ended_before_a_stick_is_lent(world: World) -> None:
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        mounted = world.hold("mount")
+        (job,) = await Requests(conductor).sync("", "tiny")
+        await world.until(lambda: world.asked[-1] == "mount")
+        lending = asyncio.ensure_future(Requests(conductor).lend(seed, asyncio.Event().wait))
+        await world.until(lambda: job.halt.reason)
+        mounted.set()
+        await world.until(lambda: job.state is JobState.CANCELLED)
+        await asyncio.wait([lending])
+        assert not seed.readers or isinstance(lending.exception(), CallRefused)
+
+
+async def test_a_stick_that_is_pulled_while_it_is_lent_is_gone(world: World) -> None:
+    async with conducted(world) as conductor:
+        stick = world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        ended = asyncio.Event()
+        await Requests(conductor).lend(seed, ended.wait)
+        world.pull(stick)
+        ended.set()
+        await world.until(lambda: seed.state is SeedState.GONE)
+        world.plug(stick)
+        assert (await served(world, conductor)).state is SeedState.DONE
+
+
+async def test_the_lock_on_a_stick_keeps_everybody_off_who_was_not_asked(world: World) -> None:
+    stick = world.stick({"tiny": FILES})
+    root = os.open(world.mounted_by_hand(stick), os.O_RDONLY)
+    with Workshop(root, "models"):
+        async with conducted(world) as conductor:
+            world.plug(stick)
+            seed = await served(world, conductor)
+            assert (seed.state, seed.error[0]) == (SeedState.FAILED, ErrorName.BUSY.full)
+    os.close(root)
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["missing", "half"])
+async def test_a_bundle_that_is_still_being_written_is_looked_at_again_when_its_manifest_is_there(
+    world: World, begun: bool
+) -> None:
+    stick = world.stick({"other": NEWER})
+    folder = Path(world.mounted_by_hand(stick)) / "models/tiny"
+    write_files(folder, FILES)
+    if begun:
+        (folder / "SHA256SUMS").write_text("# not yet\n")
+    async with conducted(world) as conductor:
+        world.plug(stick)
+        seed = await served(world, conductor)
+        assert seed.verdicts["tiny"].startswith(ErrorName.MANIFEST_MISSING.full[:-7])
+        (folder / "SHA256SUMS").write_bytes(manifest_of(FILES))
+        await world.until((world.folder / "store/tiny").exists)
+        await served(world, conductor)
+        assert contents(world.folder / "store/tiny") == published(FILES)
