@@ -13,6 +13,7 @@ OUTPUT ?= docs/benchmarks
 LABEL ?= DUB-SEED
 CALLS ?= 1000000
 FUZZ_SEED ?= 1
+SUITE ?= bookworm
 
 # Where `make install` puts things; DESTDIR stages them for a package.
 DESTDIR ?=
@@ -29,7 +30,9 @@ unitdir = $(PREFIX)/lib/systemd/system
 catalogdir = $(PREFIX)/lib/systemd/catalog
 tmpfilesdir = $(PREFIX)/lib/tmpfiles.d
 rulesdir = $(PREFIX)/lib/udev/rules.d
-dbusdir = $(PREFIX)/share/dbus-1
+datadir = $(PREFIX)/share
+mandir = $(datadir)/man
+dbusdir = $(datadir)/dbus-1
 # dbus-daemon looks for policies in /usr and /etc, for everything else in /usr/local as well.
 policydir = $(if $(filter /usr,$(PREFIX)),/usr/share,$(SYSCONFDIR))/dbus-1/system.d
 # polkit before 124 looks for actions in /usr/share alone.
@@ -47,9 +50,15 @@ FILES = \
   packaging/dbus/org.dubnium.Seed1.service:$(dbusdir)/system-services/org.dubnium.Seed1.service \
   packaging/polkit/org.dubnium.seed1.policy:$(actiondir)/org.dubnium.seed1.policy \
   dubseedd/bus/org.dubnium.Seed1.xml:$(dbusdir)/interfaces/org.dubnium.Seed1.xml \
-  $(patsubst %,%:$(catalogdir)/dubseedd.catalog,$(wildcard systemd/dubseedd.catalog))
+  systemd/dubseedd.catalog:$(catalogdir)/dubseedd.catalog \
+  $(foreach page,$(wildcard packaging/man/*.[1-8]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+  $(patsubst %,%:$(datadir)/bash-completion/completions/dubseedctl,$(wildcard packaging/completions/dubseedctl.bash)) \
+  $(patsubst %,%:$(datadir)/zsh/site-functions/_dubseedctl,$(wildcard packaging/completions/_dubseedctl)) \
+  $(patsubst %,%:$(datadir)/fish/vendor_completions.d/dubseedctl.fish,$(wildcard packaging/completions/dubseedctl.fish)) \
+  $(patsubst %,%:$(PREFIX)/lib/systemd/user/dubseed-notify.service,$(wildcard systemd/user/dubseed-notify.service))
 
-.PHONY: help provision try test lint coverage torture fuzz fuzz-bus measure picture bench install uninstall clean
+.PHONY: help provision try test lint coverage torture fuzz fuzz-bus measure picture bench \
+  install uninstall dist wheel deb deb-test rpm clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -91,12 +100,28 @@ bench: provision  ## compare with the runbook and the disk [SIZE=1GiB] [SMALL=10
 	@$(PYTHON_VENV) -m tools.bench --size "$(SIZE)" --small "$(SMALL)" --runs "$(RUNS)" --only "$(ONLY)" \
 	  --output "$(OUTPUT)" --label "$(LABEL)"
 
-install: provision  ## install on this machine [PREFIX=/usr/local] [DESTDIR=]
+# A package's build brings its own PYTHON and dependencies: nothing is downloaded.
+install: $(if $(filter yes,$(VENDOR)),provision)  ## install on this machine [PREFIX=/usr/local] [DESTDIR=]
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(libdir)" CONFIG="$(config)" PYTHON="$(PYTHON)" \
 	  VENDOR="$(VENDOR)" tools/install $(FILES)
 
 uninstall:  ## remove what install put there; models and a changed configuration stay
 	@DESTDIR="$(DESTDIR)" LIBDIR="$(libdir)" CONFIG="$(config)" tools/uninstall $(FILES)
+
+dist:  ## the source as build/dubseedd-VERSION.tar.gz: the same bytes for the same commit
+	@tools/dist
+
+wheel: provision  ## build/dist: the wheel and the sdist for pip and pipx
+	@tools/wheel
+
+deb: dist  ## the Debian package, in build/deb
+	@tools/deb
+
+deb-test: dist  ## build it in a clean chroot, install, upgrade, purge [SUITE=bookworm]
+	@SUITE="$(SUITE)" tools/deb-test
+
+rpm: dist  ## the RPM package, in build/rpm
+	@tools/rpm
 
 clean:  ## remove the virtual environment and every cache
 	rm -rf .venv build *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

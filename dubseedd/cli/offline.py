@@ -52,6 +52,7 @@ def sync(options: argparse.Namespace) -> int:
     return_large_blocks()
     config = load(options.config)
     results = []
+    os.umask(0o022)  # as the daemon's unit has it: an installer's own would hide a new store from the model server
     with _seed(options.from_folder, config) as seed, closing(Store(options.store or config.store.path)) as store:
         _settle(store)
         offers = [offer for offer in seed.offers(config.seed.bundles) if options.bundle in (None, offer.name)]

@@ -59,6 +59,25 @@ def test_a_seed_is_synced_into_a_store_that_is_not_there_yet(seed: Path, store: 
     assert contents(store / "tiny") == published(FILES)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make files that are somebody else's")
+def test_what_an_installer_brings_into_its_root_is_roots_and_readable_whatever_the_stick_says(
+    seed: Path, tmp_path: Path, ctl: Run
+) -> None:
+    write_bundle(seed / "models/tiny", {**FILES, "sub/notes.txt": b"x"})
+    for path in seed.rglob("*"):
+        os.chown(path, 1000, 1000)
+        path.chmod(0o777 if path.is_dir() else 0o600)
+    store = tmp_path / "mnt/var/lib/dubnium/models"
+    assert ctl("sync", "--from", str(seed), "--store", str(store), code="import os\nos.umask(0o077)").returncode == 0
+    found = {
+        str(path.relative_to(store)): (path.stat().st_uid, path.stat().st_gid, oct(path.stat().st_mode & 0o7777))
+        for path in [store, store / ".dubseed", *(store / "tiny").rglob("*"), store / "tiny"]
+    }
+    assert {what for name, what in found.items() if (store / name).is_file()} == {(0, 0, "0o644")}
+    assert found.pop(".dubseed") == (0, 0, "0o700")
+    assert {what for name, what in found.items() if (store / name).is_dir()} == {(0, 0, "0o755")}
+
+
 def test_one_refused_bundle_stops_no_other_and_is_the_exit_status(seed: Path, store: Path, ctl: Run) -> None:
     write_bundle(seed / "models/bad", {**FILES, "x.pkl": b"1"})
     write_bundle(seed / "models/good", FILES)

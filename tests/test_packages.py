@@ -1,0 +1,127 @@
+"""What others build from this repository: the archive, the wheel, the NixOS module, the versions that they carry."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from dubseedd import __version__
+from dubseedd.core.config import OPTIONS, build
+from tests.support.bundles import model_files, write_bundle
+from tools import options
+
+ROOT = Path(__file__).parent.parent
+NIX = sorted((ROOT / "packaging/nix").glob("*.nix"))
+
+
+def run(*argv: str | Path, **environment: str) -> str:
+    done = subprocess.run(
+        argv, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, f"{argv}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_archive_of_a_commit_is_the_same_bytes_every_time(tmp_path: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no clone, so there is no commit to make an archive of")
+    made = []
+    for name in ("one", "two"):
+        run("git", "clone", "--quiet", "--no-hardlinks", ROOT, tmp_path / name)
+        subprocess.run([tmp_path / name / "tools/dist"], check=True, capture_output=True)
+        made.append((tmp_path / name / f"build/dubseedd-{__version__}.tar.gz").read_bytes())
+    assert made[0] == made[1]
+    with tarfile.open(tmp_path / f"one/build/dubseedd-{__version__}.tar.gz") as archive:
+        assert f"dubseedd-{__version__}/Makefile" in archive.getnames()
+
+
+def test_every_package_is_of_the_version_of_the_code() -> None:
+    told = {
+        "packaging/debian/changelog": rf"dubseedd \({re.escape(__version__)}-",
+        "packaging/rpm/dubseedd.spec": rf"(?m)^Version: +{re.escape(__version__)}$",
+        "packaging/arch/PKGBUILD": rf"(?m)^pkgver={re.escape(__version__)}$",
+        "CHANGELOG.md": rf"(?m)^## {re.escape(__version__)} ",
+    }
+    assert [file for file, pattern in told.items() if not re.search(pattern, (ROOT / file).read_text())] == []
+
+
+# The wheel
+
+
+@pytest.fixture(scope="module")
+def wheel() -> Path:
+    run(ROOT / "tools/wheel")
+    (made,) = (ROOT / "build/dist").glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """dubseedctl of an environment that has the wheel and blake3, and nothing else."""
+    folder = tmp_path_factory.mktemp("venv")
+    venv.create(folder, with_pip=False)
+    install = (sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", "--quiet")
+    run(*install, "--no-deps", "--no-index", "--disable-pip-version-check", wheel)
+    (packages,) = (folder / "lib").glob("python*/site-packages")
+    blake3 = __import__("blake3").__path__[0]
+    shutil.copytree(blake3, packages / "blake3")
+    return folder / "bin/dubseedctl"
+
+
+def test_the_offline_commands_of_the_wheel_need_blake3_alone(program: Path, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "seed/models/tiny", model_files())
+    store = tmp_path / "store"
+    run(program, "sync", "--from", tmp_path / "seed", "--store", store, PYTHONPATH="")
+    assert "tiny is whole" in run(program, "verify", "--offline", "--store", store, PYTHONPATH="")
+
+
+def test_the_wheel_carries_the_interface_the_types_and_what_a_machine_needs(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    data = f"dubseedd-{__version__}.data/data/share"
+    assert {
+        "dubseedd/py.typed",
+        "dubseedd/bus/org.dubnium.Seed1.xml",
+        f"{data}/dbus-1/interfaces/org.dubnium.Seed1.xml",
+        f"{data}/dubseedd/dubseedd.service",
+        f"{data}/dubseedd/80-dubseedd.rules",
+    } <= set(names)
+
+
+# NixOS
+
+
+@pytest.mark.parametrize("file", NIX, ids=lambda file: file.name)
+def test_nix_understands_the_file(file: Path, tmp_path: Path) -> None:
+    if not shutil.which("nix-instantiate"):
+        pytest.skip("nix-instantiate is not here; apt-get install nix-bin brings it")
+    run("nix-instantiate", "--parse", file, NIX_STATE_DIR=str(tmp_path), NIX_STORE_DIR=str(tmp_path / "store"))
+
+
+def test_the_options_of_the_module_are_those_of_the_daemon() -> None:
+    assert options.OUTPUT.read_text() == options.as_json(), "python -m tools.options makes it anew"
+    assert options.PAGE.read_text().endswith(options.as_table()), "python -m tools.options makes it anew"
+
+
+def test_what_the_module_writes_by_default_is_what_the_daemon_does_by_default() -> None:
+    rows = json.loads(options.OUTPUT.read_text())
+    document: dict[str, dict[str, object]] = {}
+    for row in rows:
+        document.setdefault(row["table"], {})[row["key"]] = row["default"]
+    assert build([("module", document)]) == build([])
+    assert len(rows) == len(OPTIONS)
+
+
+@pytest.mark.parametrize("row", options.rows(), ids=lambda row: f"{row['table']}.{row['key']}")
+def test_what_nix_lets_through_by_its_type_is_what_the_daemon_takes(row: dict[str, object]) -> None:
+    samples = {"flag": [True, False], "texts": [["a"]], "size": [1, "2 GiB"], "words": row["words"], "text": []}
+    for value in [row["default"], *samples[str(row["kind"])]]:  # type: ignore[misc]
+        build([("module", {str(row["table"]): {str(row["key"]): value}})])
