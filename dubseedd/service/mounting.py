@@ -113,7 +113,10 @@ class Mounting:
             return seed.root
         if seed.gone.is_set():
             raise SeedGone
-        disk = seed.disk = await self._disks.find(seed.device)
+        disk = await self._disks.find(seed.device)
+        if seed.gone.is_set():
+            raise SeedGone  # what was found may be the next plug of the same stick, which is another seed's to mount
+        seed.disk = disk
         seed.mount_points = disk.mount_points
         if disk.mount_points:
             point = disk.mount_points[0]

@@ -43,6 +43,24 @@ async def test_a_stick_that_is_pulled_at_any_moment_leaves_nothing_behind_and_go
     assert moment > 10
 
 
+async def test_what_looked_for_a_pulled_stick_does_not_mount_the_next_one(world: World) -> None:
+    """UDisks2 knows both by the same number and UUID; whose mount it is, and who unmounts it, has to be clear."""
+    stick = world.stick({"tiny": FILES})
+    async with conducted(world) as conductor:
+        found = world.hold("find")
+        first = world.plug(stick)
+        await world.until(lambda: "find" in world.asked)
+        world.pull(first)
+        await world.until(lambda: not conductor.seeds.all)
+        world.plug(stick)
+        await world.until(lambda: world.asked.count("find") == 2)
+        found.set()
+        await served(world, conductor)
+        await world.until(lambda: conductor.safe_to_remove)
+        assert world.asked.count("mount") == 1
+        assert len(world.told(EventName.SAFE_TO_REMOVE)) == 1
+
+
 async def survives_a_pull(world: World, moment: int) -> bool:
     """Pull a stick at this moment and plug it in again; False where all was over before."""
     stick = world.stick({"tiny": FILES}, uuid=f"u-{moment}")
