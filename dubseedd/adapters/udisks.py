@@ -14,7 +14,7 @@ from typing import Any
 
 from dubseedd.adapters.bus import DBUS, BusGone, Connection, Match, RemoteError, Signal, Variant
 from dubseedd.core.device import BlockDevice, Disk, Number
-from dubseedd.errors import StoreTrouble
+from dubseedd.errors import SeedGone, StoreTrouble
 from dubseedd.names import ErrorName
 
 SERVICE = "org.freedesktop.UDisks2"
@@ -192,11 +192,19 @@ class UDisks:
 
     # Acting
 
-    async def mount(self, device: BlockDevice, options: tuple[str, ...]) -> tuple[str, bool]:
-        """Mount it: (mount point, was it us). One at a time: two mounts of one label get in each other's way."""
+    async def mount(
+        self, device: BlockDevice, options: tuple[str, ...], wanted: Callable[[], bool]
+    ) -> tuple[str, bool]:
+        """Mount it: (mount point, was it us). One at a time: two mounts of one label get in each other's way.
+
+        What is looked for by number, label and UUID may be the next plug of the same stick by the time it is found,
+        and not this one's to mount: `wanted` says so.
+        """
         async with self._mounting:
             for left in reversed(range(MOUNT_ATTEMPTS)):
                 path, objects = await self._await(device)
+                if not wanted():
+                    raise SeedGone
                 if points := _mount_points(objects[path]):
                     return points[0], False
                 wishes = {"options": Variant("s", ",".join(options)), **NO_INTERACTION}

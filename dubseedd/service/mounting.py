@@ -123,8 +123,12 @@ class Mounting:
             ours = self._record.made(seed.device)
         else:
             self._record.note(seed.device)
+            options = mount_options(seed.device.filesystem)
             try:
-                point, ours = await self._disks.mount(seed.device, mount_options(seed.device.filesystem))
+                point, ours = await self._disks.mount(seed.device, options, lambda: not seed.gone.is_set())
+            except SeedGone:
+                self._record.forget(seed.device)
+                raise
             except StoreTrouble:
                 await self._forget_unless_mounted(seed)
                 raise
