@@ -5,11 +5,12 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dubseedd.adapters import udisks
-from dubseedd.adapters.bus import BusGone, Connection
+from dubseedd.adapters.bus import BusGone, Connection, RemoteError
 from dubseedd.adapters.udev import UdevDevices
 from dubseedd.adapters.udisks import UDisks
 from dubseedd.core.device import BlockDevice, Number
@@ -36,6 +37,23 @@ async def disks(connection: Connection) -> AsyncIterator[UDisks]:
     await disks.attach(connection)
     yield disks
     disks.detach()
+
+
+class DiesOfMounting:
+    """A connection to a udisksd that ends, and is started again, between the first mount and the answer."""
+
+    def __init__(self, connection: Connection, machine: Machine) -> None:
+        self._connection = connection
+        self._machine = machine
+        self._lives = True
+
+    async def call(self, service: str, path: str, interface: str, member: str, *rest: Any, **more: Any) -> list[Any]:
+        answer = await self._connection.call(service, path, interface, member, *rest, **more)
+        if member == "Mount" and self._lives:
+            self._lives = False
+            self._machine.restart_udisksd()
+            raise RemoteError("org.freedesktop.DBus.Error.NoReply", "left the bus without replying")
+        return answer
 
 
 class Mounts:
@@ -168,6 +186,20 @@ async def test_power_off_leaves_alone_what_has_no_drive(disks: UDisks, plug: Plu
     await disks.find(device)
     await disks.power_off(device)
     assert (await disks.find(device)).number == device.number
+
+
+async def test_a_mount_that_udisksd_did_not_live_to_tell_of_is_ours(
+    machine: Machine, connection: Connection, plug: Plug
+) -> None:
+    disks = UDisks(lambda: DiesOfMounting(connection, machine))
+    await disks.attach(connection)
+    device = device_of(plug())
+    point, ours = await disks.mount(device, SAFE, wanted)
+    assert ours
+    assert {"ro", "noexec"} <= options_of(point)
+    await disks.unmount(device)
+    assert not Path(point).is_mount()
+    disks.detach()
 
 
 async def test_mounts_of_others_are_reported(disks: UDisks, plug: Plug, tmp_path: Path) -> None:
