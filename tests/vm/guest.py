@@ -123,7 +123,9 @@ class Guest:
     # States
 
     def save(self, name: str) -> None:
-        """Keep the running machine as it is now."""
+        """Keep the running machine as it is now, with all of its journal sent: a line half sent would never end."""
+        self.run("logger", "--tag", "vm", f"saved as {name}")
+        self.journal.until(RUN_SECONDS, message=f"saved as {name}")
         self._qmp.monitor(f"savevm {name}")
 
     def load(self, name: str) -> None:

@@ -6,8 +6,9 @@ from tests.torture.amounts import randomness
 from tests.torture.figures import Row
 from tests.vm.amounts import amount
 from tests.vm.conftest import READY, MakeStick, put_back
-from tests.vm.content import NAME, NEW, SIZE_BYTES
+from tests.vm.content import MANAGER, NAME, NEW, SIZE_BYTES
 from tests.vm.guest import Guest
+from tests.vm.journal import Entry
 from tests.vm.looks import assert_absent, assert_published, assert_tidy, assert_whole, open_descriptors
 from tests.vm.nbd import Drive
 from tests.vm.sticks import seed
@@ -17,40 +18,64 @@ pytestmark = [pytest.mark.vm, pytest.mark.row]
 FILESYSTEMS = ("vfat", "exfat", "ntfs", "ext4")
 BYTES_PER_SECOND = 1_500_000
 READY_SECONDS = 5.0
+PULLS_IN_A_ROUND = 3
+STATE = ("busctl", "--timeout=5", "get-property", *MANAGER, "State")
 
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("filesystem", FILESYSTEMS)
-def test_a_stick_pulled_at_a_random_offset_is_gone_on_with(stick: MakeStick, guest: Guest, filesystem: str) -> None:
+def test_a_stick_pulled_at_random_offsets_is_gone_on_with(stick: MakeStick, guest: Guest, filesystem: str) -> None:
+    """Up to three pulls a round; whatever was kept, so many bytes are still to be read that the next one comes."""
     random = randomness("R6", filesystem)
-    drive = stick(filesystem, seed({NAME: NEW}), bytes_per_second=BYTES_PER_SECOND)
+    drive = stick(filesystem, seed({NAME: NEW}))
+    pulls = max(1, amount("R6") // len(FILESYSTEMS))
     with Row("R6", f"stick pulled at a random offset, {filesystem}") as row:
-        for _ in range(max(1, amount("R6") // len(FILESYSTEMS))):
-            offset = random.randrange(SIZE_BYTES)
-            with row.point(f"pulled after {offset:,} bytes"):
-                put_back(guest, READY)
-                pull_and_plug_again(guest, drive, offset)
+        while row.amount < pulls:
+            put_back(guest, READY)
+            descriptors, left = open_descriptors(guest), SIZE_BYTES
+            count = min(PULLS_IN_A_ROUND, pulls - row.amount)
+            for number in range(count):
+                offset = random.randrange(left)
+                left -= offset
+                with row.point(f"pull {number + 1} of its round, after {offset:,} bytes"):
+                    last = pull(guest, drive, port=1 + number, offset=offset)
+                    is_last = number == count - 1 or "bundle-installed" in events(guest)
+                    if is_last:
+                        completes(guest, drive, port=5, after=last, descriptors=descriptors)
+                if row.failures or is_last:
+                    break
 
 
-def pull_and_plug_again(guest: Guest, drive: Drive, offset: int) -> None:
-    descriptors = open_descriptors(guest)
-    drive.bytes_read = 0
-    guest.plug(drive, port=1)
+def pull(guest: Guest, drive: Drive, *, port: int, offset: int) -> Entry:
+    """Plug it in and pull it after so many bytes; returns what said that it is gone."""
+    plugs = events(guest).count("seed-added")
+    drive.bytes_read, drive.bytes_per_second = 0, BYTES_PER_SECOND
+    guest.plug(drive, port=port)
     drive.until_read(offset, 60)
     guest.pull(drive)
-    gone = guest.journal.until(60, message="USB disconnect")
-    if guest.journal.told("seed-added"):
-        gone = guest.journal.until(READY_SECONDS, event="seed-removed")
-    acknowledged = bool(guest.journal.told("bundle-installed"))
-    assert_whole(guest, before=None, acknowledged=acknowledged)
-    guest.plug(drive, port=2)
-    told = guest.journal.until(60, after=gone, event="bundle-current" if acknowledged else "bundle-installed")
-    guest.journal.until(60, after=gone, event="safe-to-remove")
-    assert told["DUBSEED_BUNDLE"] == NAME
-    assert bool(guest.journal.told("job-interrupted")) == bool(guest.journal.told("job-resumed"))
+    gone = guest.journal.until(60, message=f"usb 2-{port}: USB disconnect")
+    if events(guest).count("seed-added") > plugs:
+        gone = guest.journal.until(READY_SECONDS, after=gone, event="seed-removed")
+    assert guest.run(*STATE).startswith("s "), "the daemon does not answer"
+    assert_whole(guest, before=None, acknowledged="bundle-installed" in events(guest))
+    return gone
+
+
+def completes(guest: Guest, drive: Drive, *, port: int, after: Entry, descriptors: int) -> None:
+    """The next plug brings what is missing, and nothing is left over."""
+    acknowledged = "bundle-installed" in events(guest)
+    drive.bytes_per_second = 0
+    guest.plug(drive, port=port)
+    guest.journal.until(60, after=after, event="bundle-current" if acknowledged else "bundle-installed", bundle=NAME)
+    guest.journal.until(60, after=after, event="safe-to-remove")
+    assert events(guest).count("job-interrupted") == events(guest).count("job-resumed")
     assert_published(guest, NEW)
     assert_tidy(guest, descriptors=descriptors)
-    guest.pull(drive)
+
+
+def events(guest: Guest) -> list[str]:
+    """The names of all that dubseedd has told so far."""
+    return [str(entry.get("DUBSEED_EVENT")) for entry in guest.journal.of_dubseedd()]
 
 
 def test_a_stick_pulled_at_98_percent_shows_nothing(stick: MakeStick, guest: Guest) -> None:
