@@ -7,7 +7,7 @@ two to four sticks, of R13 plugs, of R14 restarts of a neighbour.
 import os
 from types import MappingProxyType
 
-SOME = MappingProxyType({"R5": 3, "R6": 4, "R12": 3, "R13": 10, "R14": 4})
+SOME = MappingProxyType({"R5": 3, "R6": 4, "R12": 3, "R13": 5, "R14": 4})
 FULL = MappingProxyType({"R5": 50, "R6": 200, "R12": 50, "R13": 200, "R14": 100})
 
 

@@ -60,12 +60,15 @@ class Guest:
         self._numbers = itertools.count(1)
         self._plugged: dict[int, tuple[str, Callable[[], None]]] = {}
         self._power = ExitStack()
+        self._undo = ExitStack()
 
     def __enter__(self) -> Self:
+        self._undo.enter_context(self._disk.held())
+        self._undo.callback(self.cut_power)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.cut_power()
+        self._undo.close()
 
     # Power
 

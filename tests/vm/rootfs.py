@@ -5,7 +5,8 @@
     ├── disk-KEY.img      the same with the project, as ext4; vmlinuz and initrd are beside it
     └── sticks-KEY/       tests/vm/sticks.py
 
-Each is made once, and anew when what it depends on has changed; of each kind the newest is kept.
+Each is made once, and anew when what it depends on has changed; of each kind the newest is kept, and what a guest runs
+on at the moment.
 """
 
 import fcntl
@@ -88,6 +89,13 @@ class Disk:
     @property
     def initrd(self) -> Path:
         return self.image.with_suffix(".initrd")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody removes it for the length of a block."""
+        with self.image.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
 
 
 def provide() -> Disk:
@@ -182,10 +190,22 @@ def keep(draft: Path, made: Path) -> Path:
     """Put what is complete in its place, and remove what it replaces."""
     kind = made.name.split("-")[0]
     for old in CACHE.glob(f"{kind}-*"):
-        if old.stem != made.stem:
+        if old.stem != made.stem and not in_use(old.with_suffix(".img")):
             shutil.rmtree(old) if old.is_dir() else old.unlink()
     draft.rename(made)
     return made
+
+
+def in_use(image: Path) -> bool:
+    """Does a guest run on it? That holds it shared: see `Disk.held`."""
+    if not image.exists():
+        return False
+    with image.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def fresh(folder: Path) -> Path:

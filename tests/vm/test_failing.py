@@ -62,12 +62,10 @@ def test_a_stick_that_answers_differently_at_the_second_read_is_called_failing(s
 @pytest.mark.row
 @pytest.mark.timeout(0)
 def test_a_slow_stick_leaves_the_daemon_quick_to_answer_and_to_cancel(stick: MakeStick, guest: Guest) -> None:
-    drive = stick("vfat", seed({NAME: NEW}))
-    guest.plug(drive)
+    drive = stick("vfat", seed({NAME: NEW}), bytes_per_second=SLOW_BYTES_PER_SECOND)
     with Row("R11", "a stick of 100 KB/s: answers, cancel") as row, row.point("slow"):
-        guest.journal.until(60, event="seed-mounted")
-        drive.bytes_per_second = SLOW_BYTES_PER_SECOND
-        guest.journal.until(60, event="job-started")
+        guest.plug(drive)
+        guest.journal.until(90, event="job-started")
         assert quick(guest, 300, 0.02)
         cancels(guest)
 
