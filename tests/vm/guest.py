@@ -81,6 +81,7 @@ class Guest:
             if kind != "kvm":
                 raise
             no_kvm().touch()
+            self.cut_power()
             self._switch_on(accelerator(), drives)
         self.run("systemctl", "is-system-running", "--wait", check=False)
 
@@ -188,8 +189,12 @@ class Guest:
         deadline = time.monotonic() + seconds
         while True:
             self._agent.settimeout(max(0.001, deadline - time.monotonic()))
-            if not (line := self._said.readline()):
-                raise Failed(f"the guest is gone; its console is in {self.folder / 'console.txt'}")
+            try:
+                line = self._said.readline()
+            except TimeoutError:
+                raise Failed(f"the guest does not answer within {seconds:.0f} s; look at its console") from None
+            if not line:
+                raise Failed("the guest is gone; look at its console")
             with suppress(ValueError):  # the machine was put back in the middle of a line
                 answer: dict[str, object] = json.loads(line)
                 if answer["id"] == number:

@@ -100,6 +100,8 @@ class Disk:
 
 def provide() -> Disk:
     """The disk with the project as it stands now."""
+    if os.geteuid() != 0:
+        raise CannotRun("only root may make a guest: run it with sudo")
     with locked():
         return disk(base())
 

@@ -5,7 +5,7 @@ import pytest
 from tests.torture.amounts import randomness
 from tests.torture.figures import Row
 from tests.vm.amounts import amount
-from tests.vm.conftest import READY, MakeStick, put_back
+from tests.vm.conftest import READY, MakeStick, put_back, wants_more
 from tests.vm.content import NAME, NEW, SIZE_BYTES
 from tests.vm.guest import Guest
 from tests.vm.looks import assert_published, assert_tidy, open_descriptors
@@ -30,7 +30,7 @@ def test_a_sync_outlives_its_neighbours(stick: MakeStick, guest: Guest, neighbou
     random = randomness("R14", neighbour)
     drive = stick("vfat", seed({NAME: NEW}), bytes_per_second=BYTES_PER_SECOND)
     with Row("R14", f"{neighbour} killed and restarted in a sync") as row:
-        for _ in range(max(1, amount("R14") // len(NEIGHBOURS))):
+        while wants_more(row, amount("R14") // len(NEIGHBOURS)):
             offset = random.randrange(SIZE_BYTES)
             with row.point(f"after {offset:,} bytes"):
                 put_back(guest, READY)
@@ -79,6 +79,17 @@ def test_a_daemon_that_is_killed_is_started_again_and_goes_on(stick: MakeStick, 
     guest.plug(drive)
     drive.until_read(SIZE_BYTES // 2, 60)
     guest.run("systemctl", "kill", "--signal=KILL", "dubseedd")
+    guest.journal.until(60, event="bundle-installed", bundle=NAME)
+    guest.journal.until(60, event="safe-to-remove")
+    assert_published(guest, NEW)
+
+
+def test_a_restart_as_an_upgrade_makes_it_goes_on_where_it_was(stick: MakeStick, guest: Guest) -> None:
+    drive = stick("ext4", seed({NAME: NEW}), bytes_per_second=BYTES_PER_SECOND)
+    guest.plug(drive)
+    drive.until_read(SIZE_BYTES // 2, 60)
+    guest.run("systemctl", "daemon-reload")
+    guest.run("systemctl", "restart", "dubseedd")
     guest.journal.until(60, event="bundle-installed", bundle=NAME)
     guest.journal.until(60, event="safe-to-remove")
     assert_published(guest, NEW)

@@ -5,7 +5,7 @@ import pytest
 from tests.torture.amounts import randomness
 from tests.torture.figures import Row
 from tests.vm.amounts import amount
-from tests.vm.conftest import READY, MakeStick, put_back
+from tests.vm.conftest import READY, MakeStick, put_back, wants_more
 from tests.vm.content import MANAGER, NAME, NEW, SIZE_BYTES
 from tests.vm.guest import Guest
 from tests.vm.journal import Entry
@@ -30,7 +30,7 @@ def test_a_stick_pulled_at_random_offsets_is_gone_on_with(stick: MakeStick, gues
     drive = stick(filesystem, seed({NAME: NEW}))
     pulls = max(1, amount("R6") // len(FILESYSTEMS))
     with Row("R6", f"stick pulled at a random offset, {filesystem}") as row:
-        while row.amount < pulls:
+        while wants_more(row, pulls):
             put_back(guest, READY)
             descriptors, left = open_descriptors(guest), SIZE_BYTES
             count = min(PULLS_IN_A_ROUND, pulls - row.amount)

@@ -1,13 +1,11 @@
 """R12: two to four sticks at once, with the same bundle, or with other content under its name."""
 
-from itertools import cycle, islice
-
 import pytest
 
 from tests.torture.amounts import randomness
 from tests.torture.figures import Row
 from tests.vm.amounts import amount
-from tests.vm.conftest import BOOTED, READY, MakeStick, put_back
+from tests.vm.conftest import BOOTED, READY, MakeStick, put_back, wants_more
 from tests.vm.content import NAME, NEW, OLD
 from tests.vm.guest import Guest
 from tests.vm.journal import Entry
@@ -25,7 +23,8 @@ def test_sticks_with_the_same_bundle_install_it_once(stick: MakeStick, guest: Gu
     random = randomness("R12 same")
     drives = [stick(filesystem, seed({NAME: NEW})) for filesystem in FILESYSTEMS]
     with Row("R12", "two to four sticks with the same bundle") as row:
-        for count in islice(cycle((2, 3, 4)), max(1, amount("R12") // 2)):
+        while wants_more(row, amount("R12") // 2):
+            count = 2 + row.amount % 3
             order = random.sample(drives, count)
             with row.point(f"{[drive.image.name for drive in order]}"):
                 put_back(guest, READY)
@@ -44,7 +43,8 @@ def test_sticks_with_other_content_under_one_name_leave_one_of_them(stick: MakeS
     random = randomness("R12 other")
     drives = [stick(kind, seed({NAME: files})) for kind in ("vfat", "exfat") for files in (OLD, NEW)]
     with Row("R12", "two to four sticks with other content under one name") as row:
-        for count in islice(cycle((2, 3, 4)), max(1, amount("R12") // 2)):
+        while wants_more(row, amount("R12") // 2):
+            count = 2 + row.amount % 3
             order = random.sample(drives, count)
             with row.point(f"{[drive.image.name for drive in order]}"):
                 put_back(guest, READY)
