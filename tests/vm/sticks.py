@@ -1,7 +1,6 @@
 """Sticks with real file systems, made in the guest, which knows vfat, exfat and ntfs; kept in the cache.
 
-sticks = Workshop(guest)
-drive = sticks.make(Recipe("vfat", seed({"tiny": FILES})))
+image = Workshop(guest, "booted").make(Recipe("vfat", seed({"tiny": FILES})), back_to="ready")
 """
 
 import tempfile
@@ -66,12 +65,10 @@ class Recipe:
     encrypted: bool = False
     runbook: bool = False
     label: str = "DUB-SEED"
-    clone: int = 0
-    """Sticks that differ in nothing but their UUID."""
 
     @property
     def key(self) -> str:
-        return key_of(SCRIPT, sorted(self.files.items()), *self.options, self.clone)
+        return key_of(SCRIPT, sorted(self.files.items()), *self.options)
 
     @property
     def options(self) -> tuple[str, ...]:
