@@ -16,6 +16,8 @@ from tools.image import empty_image
 
 STICK_BYTES = 320 << 20
 """The least that mkfs.xfs takes."""
+UNUSED_SECONDS = 30 * 86_400
+"""How long a stick that no case asks for is kept."""
 PASSPHRASE = "open sesame"
 RUNBOOK = "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum > SHA256SUMS"
 
@@ -105,6 +107,10 @@ class Workshop:
                 self._make(recipe, draft)
                 draft.rename(image)
                 self._guest.load(back_to)
+            image.touch()
+            for other in folder.iterdir():
+                if other.stat().st_mtime < image.stat().st_mtime - UNUSED_SECONDS:
+                    other.unlink()
             return image
 
     def _make(self, recipe: Recipe, image: Path) -> None:
