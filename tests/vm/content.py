@@ -5,6 +5,8 @@ from tests.support.bundles import model_files
 NAME = "tiny"
 MANAGER = ("org.dubnium.Seed1", "/org/dubnium/Seed1", "org.dubnium.Seed1.Manager")
 """Where busctl finds the daemon."""
+STATE = ("busctl", "--timeout=5", "get-property", *MANAGER, "State")
+"""A question that it answers within 5 s, or the command fails."""
 STORE = "/var/lib/dubnium/models"
 OLD = model_files(shards=3, shard_bytes=1_200_000, seed=b"1")
 NEW = model_files(shards=3, shard_bytes=1_200_000, seed=b"2")

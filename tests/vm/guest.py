@@ -84,6 +84,7 @@ class Guest:
             self.cut_power()
             self._switch_on(accelerator(), drives)
         self.run("systemctl", "is-system-running", "--wait", check=False)
+        self._until_followed("booted")
 
     def cut_power(self) -> None:
         """Switch it off, whatever it does; what its disk was not told to flush may be lost."""
@@ -128,8 +129,7 @@ class Guest:
 
     def save(self, name: str) -> None:
         """Keep the running machine as it is now, with all of its journal sent: a line half sent would never end."""
-        self.run("logger", "--tag", "vm", f"saved as {name}")
-        self.journal.until(RUN_SECONDS, message=f"saved as {name}")
+        self._until_followed(f"saved as {name}")
         self._qmp.monitor(f"savevm {name}")
 
     def load(self, name: str) -> None:
@@ -138,6 +138,14 @@ class Guest:
             self._pull(drive)
         self._qmp.monitor(f"loadvm {name}")
         self.journal.forget()
+
+    def _until_followed(self, mark: str) -> None:
+        """All of the guest's journal is here up to now. What follows it there may have lost it to a power cut."""
+        self.run("logger", "--tag", "vm", mark)
+        if self.journal.heard(GRACE_SECONDS, message=mark) is None:
+            self.journal.forget()
+            self.run("systemctl", "restart", "vm-journal")
+            self.journal.until(RUN_SECONDS, message=mark)
 
     # Sticks
 

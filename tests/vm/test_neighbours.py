@@ -6,7 +6,7 @@ from tests.torture.amounts import randomness
 from tests.torture.figures import Row
 from tests.vm.amounts import amount
 from tests.vm.conftest import READY, MakeStick, put_back, wants_more
-from tests.vm.content import NAME, NEW, SIZE_BYTES
+from tests.vm.content import NAME, NEW, SIZE_BYTES, STATE
 from tests.vm.guest import Guest
 from tests.vm.looks import assert_published, assert_tidy, open_descriptors
 from tests.vm.nbd import Drive
@@ -15,12 +15,7 @@ from tests.vm.sticks import seed
 pytestmark = pytest.mark.vm
 
 NEIGHBOURS = ("udisks2", "dbus", "polkit", "systemd-journald")
-BACK_SECONDS = 5.0
 BYTES_PER_SECOND = 1_500_000
-STATE = (
-    *("busctl", "--timeout=5", "get-property", "org.dubnium.Seed1", "/org/dubnium/Seed1"),
-    *("org.dubnium.Seed1.Manager", "State"),
-)
 
 
 @pytest.mark.row

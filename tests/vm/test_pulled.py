@@ -6,7 +6,7 @@ from tests.torture.amounts import randomness
 from tests.torture.figures import Row
 from tests.vm.amounts import amount
 from tests.vm.conftest import READY, MakeStick, put_back, wants_more
-from tests.vm.content import MANAGER, NAME, NEW, SIZE_BYTES
+from tests.vm.content import NAME, NEW, SIZE_BYTES, STATE
 from tests.vm.guest import Guest
 from tests.vm.journal import Entry
 from tests.vm.looks import assert_absent, assert_published, assert_tidy, assert_whole, open_descriptors
@@ -19,7 +19,6 @@ FILESYSTEMS = ("vfat", "exfat", "ntfs", "ext4")
 BYTES_PER_SECOND = 1_500_000
 READY_SECONDS = 5.0
 PULLS_IN_A_ROUND = 3
-STATE = ("busctl", "--timeout=5", "get-property", *MANAGER, "State")
 
 
 @pytest.mark.timeout(0)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.vm.conftest import BOOTED, MakeStick
-from tests.vm.content import NAME, NEW
+from tests.vm.content import MANAGER, NAME, NEW
 from tests.vm.guest import Guest
 from tests.vm.looks import assert_published
 from tests.vm.sticks import seed
@@ -25,7 +25,7 @@ def test_a_stick_starts_the_daemon_by_udev(stick: MakeStick, guest: Guest) -> No
 
 
 def test_a_call_starts_the_daemon_by_the_bus(guest: Guest) -> None:
-    answer = guest.run("busctl", "--timeout=60", *VERSION)
+    answer = guest.run("busctl", "--timeout=60", "get-property", *MANAGER, "Version")
     assert answer.startswith('s "')
     guest.journal.until(30, message="Started dubseedd.service")
 
@@ -47,6 +47,3 @@ def test_a_stick_that_is_there_at_boot_is_taken(stick: MakeStick, guest: Guest) 
     guest.boot(drive)
     guest.journal.until(90, event="bundle-installed", bundle=NAME)
     assert_published(guest, NEW)
-
-
-VERSION = ("get-property", "org.dubnium.Seed1", "/org/dubnium/Seed1", "org.dubnium.Seed1.Manager", "Version")

@@ -5,7 +5,7 @@ import pytest
 from tests.torture.figures import Row
 from tests.vm.amounts import amount
 from tests.vm.conftest import MakeStick
-from tests.vm.content import NAME, NEW
+from tests.vm.content import MANAGER, NAME, NEW
 from tests.vm.guest import Guest
 from tests.vm.looks import assert_published
 from tests.vm.sticks import seed
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.row]
 
 EVENTS_PER_PLUG = 50
 MORE_KIB = 20 << 10
-SEEDS = ("get-property", "org.dubnium.Seed1", "/org/dubnium/Seed1", "org.dubnium.Seed1.Manager", "Seeds")
+SEEDS = ("get-property", *MANAGER, "Seeds")
 
 
 @pytest.mark.timeout(0)

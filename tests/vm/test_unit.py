@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.vm.conftest import BOOTED, MakeStick
-from tests.vm.content import NAME, NEW
+from tests.vm.content import MANAGER, NAME, NEW
 from tests.vm.guest import Guest
 from tests.vm.sticks import seed
 
@@ -14,7 +14,6 @@ pytestmark = pytest.mark.vm
 MOST_EXPOSURE = 1.8
 UNIT = "/usr/local/lib/systemd/system/dubseedd.service"
 RULES = "/usr/local/lib/udev/rules.d/80-dubseedd.rules"
-MANAGER = ("org.dubnium.Seed1", "/org/dubnium/Seed1", "org.dubnium.Seed1.Manager")
 LOGGED = """[Service]
 SystemCallFilter=
 SystemCallLog=~@system-service

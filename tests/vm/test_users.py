@@ -3,14 +3,13 @@
 import pytest
 
 from tests.vm.conftest import MakeStick
-from tests.vm.content import NAME, NEW
+from tests.vm.content import MANAGER, NAME, NEW
 from tests.vm.guest import Failed, Guest
 from tests.vm.looks import assert_published
 from tests.vm.sticks import seed
 
 pytestmark = pytest.mark.vm
 
-MANAGER = ("org.dubnium.Seed1", "/org/dubnium/Seed1", "org.dubnium.Seed1.Manager")
 SYNC = ("busctl", "call", *MANAGER, "Sync", "ssa{sv}", "", "", "0")
 STATUS = ("busctl", "get-property", *MANAGER, "Status")
 IN_SESSION = 'echo $$ > "/sys/fs/cgroup$(sed s/0::// /proc/$(pgrep -u op -t tty1 | head -n 1)/cgroup)/cgroup.procs"'
