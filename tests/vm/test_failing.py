@@ -4,7 +4,7 @@ import pytest
 
 from tests.torture.figures import Row
 from tests.vm.conftest import BOOTED, MakeStick
-from tests.vm.content import NAME, NEW, SIZE_BYTES, STORE
+from tests.vm.content import NAME, NEW, STORE
 from tests.vm.guest import Guest
 from tests.vm.looks import assert_absent, assert_published
 from tests.vm.sticks import seed
@@ -79,7 +79,7 @@ def test_a_read_that_hangs_leaves_the_daemon_quick_to_answer_and_to_cancel(stick
         guest.plug(drive)
         drive.until_read(1, 60)
         guest.sh("until echo 600 > /sys/block/sda/device/timeout; do udevadm settle; done")
-        drive.until_read(SIZE_BYTES // 3, 60)
+        guest.journal.until(60, event="job-started")
         main = guest.run("systemctl", "show", "-P", "MainPID", "dubseedd")
         drive.hang()
         assert quick(guest, HANG_SECONDS, 1.0)
