@@ -14,6 +14,7 @@ LABEL ?= DUB-SEED
 CALLS ?= 1000000
 FUZZ_SEED ?= 1
 SUITE ?= bookworm
+N ?=
 
 # Where `make install` puts things; DESTDIR stages them for a package.
 DESTDIR ?=
@@ -57,7 +58,7 @@ FILES = \
   $(patsubst %,%:$(datadir)/fish/vendor_completions.d/dubseedctl.fish,$(wildcard packaging/completions/dubseedctl.fish)) \
   $(patsubst %,%:$(PREFIX)/lib/systemd/user/dubseed-notify.service,$(wildcard systemd/user/dubseed-notify.service))
 
-.PHONY: help provision try test lint coverage torture fuzz fuzz-bus measure picture bench \
+.PHONY: help provision try test lint coverage torture vm vm-test vm-torture vm-provision fuzz fuzz-bus measure picture bench \
   install uninstall dist wheel deb deb-test rpm clean
 
 help:  ## this list
@@ -80,6 +81,18 @@ coverage: provision  ## run all tests and show the lines that none of them reach
 
 torture: provision  ## kill, cut the power, break disks and sticks, for an hour [R1=2000 … R15=100000] [TORTURE_SEED=]
 	@$(PYTHON_VENV) -m tests.torture $(PYTEST_ARGS)
+
+vm-provision:
+	@tools/provision mmdebstrap:mmdebstrap qemu-system-x86:qemu-system-x86_64 qemu-utils:qemu-img
+
+vm-test: vm-provision  ## boot a machine in QEMU and try everything there that takes USB sticks [PYTEST_ARGS=...]
+	@$(PYTHON_VENV) -m pytest -m vm --timeout=400 tests/vm $(PYTEST_ARGS)
+
+vm-torture: vm-provision  ## there: pull sticks, cut the power, kill the neighbours [N=200 pulls] [R5=50 …] [TORTURE_SEED=]
+	@N="$(N)" $(PYTHON_VENV) -m tests.vm torture $(PYTEST_ARGS)
+
+vm: vm-provision  ## boot the machine for yourself, with a shell and a stick to plug
+	@$(PYTHON_VENV) -m tests.vm
 
 fuzz-bus: provision  ## let a stranger say all that can be said on the bus [CALLS=1000000] [FUZZ_SEED=1]
 	@CALLS="$(CALLS)" FUZZ_SEED="$(FUZZ_SEED)" $(PYTHON_VENV) -m pytest -s tests/integration/test_hostile_callers.py

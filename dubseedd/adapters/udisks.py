@@ -14,7 +14,7 @@ from typing import Any
 
 from dubseedd.adapters.bus import DBUS, BusGone, Connection, Match, RemoteError, Signal, Variant
 from dubseedd.core.device import BlockDevice, Disk, Number
-from dubseedd.errors import StoreTrouble
+from dubseedd.errors import SeedGone, StoreTrouble
 from dubseedd.names import ErrorName
 
 SERVICE = "org.freedesktop.UDisks2"
@@ -220,18 +220,32 @@ class UDisks:
 
     # Acting
 
-    async def mount(self, device: BlockDevice, options: tuple[str, ...]) -> tuple[str, bool]:
-        """Mount it: (mount point, was it us). One at a time: two mounts of one label get in each other's way."""
+    async def mount(
+        self, device: BlockDevice, options: tuple[str, ...], wanted: Callable[[], bool] = lambda: True
+    ) -> tuple[str, bool]:
+        """Mount it: (mount point, was it us). One at a time: two mounts of one label get in each other's way.
+
+        What is looked for by number, label and UUID may be the next plug of the same stick by the time it is found,
+        and not this one's to mount: `wanted` says so. A UDisks2 that ends in the middle is asked once more; what it
+        has mounted by then is ours.
+        """
         async with self._mounting:
+            unanswered = False
             for left in reversed(range(MOUNT_ATTEMPTS)):
                 path, objects = await self._await(device)
+                if not wanted():
+                    raise SeedGone
                 if points := _mount_points(objects[path]):
-                    return points[0], False
+                    return points[0], unanswered
                 wishes = {"options": Variant("s", ",".join(options)), **self._manners}
                 news = self._news
                 try:
                     (point,) = await self._ask(path, FILESYSTEM, "Mount", "a{sv}", [wishes])
                     return str(point), True
+                except StoreTrouble:
+                    if unanswered:
+                        raise
+                    unanswered = True
                 except RemoteError as error:
                     options = _milder(options, error)
                     if error.name.startswith(NOT_AUTHORISED):

@@ -119,22 +119,7 @@ class Mounting:
             raise SeedGone
         if seed.lent:
             raise being_made(seed)
-        disk = seed.disk = await self._disks.find(seed.device)
-        seed.mount_points = disk.mount_points
-        if disk.mount_points:
-            point = disk.mount_points[0]
-            ours = self._record.made(seed.device)
-        else:
-            self._record.note(seed.device)
-            try:
-                point, ours = await self._disks.mount(seed.device, mount_options(seed.device.filesystem))
-            except StoreTrouble:
-                await self._forget_unless_mounted(seed)
-                raise
-            if not ours:
-                self._record.forget(seed.device)
-            if point not in seed.mount_points:
-                seed.mount_points = (*seed.mount_points, point)
+        point, ours = await self._mount_point(seed)
         seed.our_mount = point if ours else ""
         root, notes = await in_thread(lambda: open_seed(point, seed.device, ours=ours))
         lent = await in_thread(lambda: is_at_work(root))
@@ -147,6 +132,31 @@ class Mounting:
         self._board.tell(EventName.SEED_MOUNTED, f"{seed.called} is mounted at {point}{whose}{remarks}", seed.fields)
         self._board.changed(seed)
         return root
+
+    async def _mount_point(self, seed: Seed) -> tuple[str, bool]:
+        """Where it is mounted, by now at least, and whether that is our mount."""
+        disk = await self._disks.find(seed.device)
+        if seed.gone.is_set():
+            raise SeedGone  # what was found may be the next plug of the same stick, which is another seed's to mount
+        seed.disk = disk
+        seed.mount_points = disk.mount_points
+        if disk.mount_points:
+            return disk.mount_points[0], self._record.made(seed.device)
+        self._record.note(seed.device)
+        options = mount_options(seed.device.filesystem)
+        try:
+            point, ours = await self._disks.mount(seed.device, options, lambda: not seed.gone.is_set())
+        except SeedGone:
+            self._record.forget(seed.device)
+            raise
+        except StoreTrouble:
+            await self._forget_unless_mounted(seed)
+            raise
+        if not ours:
+            self._record.forget(seed.device)
+        if point not in seed.mount_points:
+            seed.mount_points = (*seed.mount_points, point)
+        return point, ours
 
     async def _forget_unless_mounted(self, seed: Seed) -> None:
         """After a mount that failed: where UDisks2 does not answer, it may still come, and then it is ours."""

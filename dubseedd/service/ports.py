@@ -30,8 +30,13 @@ class Disks(Protocol):
     async def loop_owner(self, node: str) -> int:
         """The uid that set a loop device up."""
 
-    async def mount(self, device: BlockDevice, options: tuple[str, ...]) -> tuple[str, bool]:
-        """Mount it: (mount point, was it us). False where somebody else had mounted it already."""
+    async def mount(
+        self, device: BlockDevice, options: tuple[str, ...], wanted: Callable[[], bool]
+    ) -> tuple[str, bool]:
+        """Mount it: (mount point, was it us). False where somebody else had mounted it already.
+
+        Whatever has to be waited for, it is mounted only while it is `wanted`; SeedGone where it is not any more.
+        """
 
     async def unmount(self, device: BlockDevice) -> None:
         """Unmount it; that it is mounted no more is success."""

@@ -5,15 +5,16 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dubseedd.adapters import udisks
-from dubseedd.adapters.bus import BusGone, Connection
+from dubseedd.adapters.bus import BusGone, Connection, RemoteError
 from dubseedd.adapters.udev import UdevDevices
 from dubseedd.adapters.udisks import UDisks
 from dubseedd.core.device import BlockDevice, Number
-from dubseedd.errors import StoreTrouble
+from dubseedd.errors import SeedGone, StoreTrouble
 from dubseedd.names import ErrorName
 from tests.adapters.conftest import Plug, Stick
 from tests.machine import Machine
@@ -38,6 +39,23 @@ async def disks(connection: Connection) -> AsyncIterator[UDisks]:
     disks.detach()
 
 
+class DiesOfMounting:
+    """A connection to a udisksd that ends, and is started again, between the first mount and the answer."""
+
+    def __init__(self, connection: Connection, machine: Machine) -> None:
+        self._connection = connection
+        self._machine = machine
+        self._lives = True
+
+    async def call(self, service: str, path: str, interface: str, member: str, *rest: Any, **more: Any) -> list[Any]:
+        answer = await self._connection.call(service, path, interface, member, *rest, **more)
+        if member == "Mount" and self._lives:
+            self._lives = False
+            self._machine.restart_udisksd()
+            raise RemoteError("org.freedesktop.DBus.Error.NoReply", "left the bus without replying")
+        return answer
+
+
 class Mounts:
     """The mount points that were reported, the last of each device."""
 
@@ -57,6 +75,10 @@ def device_of(stick: Stick) -> BlockDevice:
     return next(device for device in devices.listed() if device.node == stick.node)
 
 
+def wanted() -> bool:
+    return True
+
+
 def options_of(point: str) -> set[str]:
     return set(run("findmnt", "--noheadings", "--output", "OPTIONS", point).strip().split(","))
 
@@ -71,11 +93,18 @@ async def test_a_stick_is_found_as_soon_as_udisks_knows_it(disks: UDisks, plug: 
 
 async def test_a_stick_is_mounted_with_the_safe_options_and_unmounted(disks: UDisks, plug: Plug) -> None:
     device = device_of(plug())
-    point, ours = await disks.mount(device, SAFE)
+    point, ours = await disks.mount(device, SAFE, wanted)
     assert ours
     assert options_of(point) >= {"ro", "nosuid", "nodev", "noexec", "nosymfollow", "norecovery"}
     await disks.unmount(device)
     assert not Path(point).is_mount()
+
+
+async def test_what_is_not_wanted_any_more_is_not_mounted(disks: UDisks, plug: Plug) -> None:
+    device = device_of(plug())
+    with pytest.raises(SeedGone):
+        await disks.mount(device, SAFE, lambda: False)
+    assert (await disks.find(device)).mount_points == ()
 
 
 async def test_what_somebody_else_has_mounted_is_used_where_it_is(disks: UDisks, plug: Plug, tmp_path: Path) -> None:
@@ -85,7 +114,7 @@ async def test_what_somebody_else_has_mounted_is_used_where_it_is(disks: UDisks,
     point = tmp_path / "elsewhere"
     os.mkdir(point)
     run("mount", stick.node, str(point))
-    assert await disks.mount(device, SAFE) == (str(point), False)
+    assert await disks.mount(device, SAFE, wanted) == (str(point), False)
     run("umount", str(point))
 
 
@@ -98,14 +127,14 @@ async def test_to_unmount_what_is_not_mounted_is_success(disks: UDisks, plug: Pl
 async def test_to_unmount_a_pulled_stick_is_success(disks: UDisks, plug: Plug) -> None:
     stick = plug()
     device = device_of(stick)
-    await disks.mount(device, SAFE)
+    await disks.mount(device, SAFE, wanted)
     stick.pull()
     await disks.unmount(device)
 
 
 async def test_a_busy_stick_is_not_unmounted_and_the_sentence_says_so(disks: UDisks, plug: Plug) -> None:
     device = device_of(plug())
-    point, _ = await disks.mount(device, SAFE)
+    point, _ = await disks.mount(device, SAFE, wanted)
     reader = os.open(point, os.O_RDONLY)
     try:
         with pytest.raises(StoreTrouble, match=f"{device.node} is busy") as caught:
@@ -120,13 +149,13 @@ async def test_a_busy_stick_is_not_unmounted_and_the_sentence_says_so(disks: UDi
 async def test_an_option_that_nobody_knows_is_refused_with_the_reason(disks: UDisks, plug: Plug) -> None:
     device = device_of(plug())
     with pytest.raises(StoreTrouble, match="bogusoption") as caught:
-        await disks.mount(device, ("ro", "bogusoption"))
+        await disks.mount(device, ("ro", "bogusoption"), wanted)
     assert caught.value.error is ErrorName.MOUNT_FAILED
 
 
 async def test_two_sticks_of_one_label_are_mounted_at_once(disks: UDisks, plug: Plug) -> None:
     one, other = device_of(plug("one")), device_of(plug("other"))
-    mounted = await asyncio.gather(disks.mount(one, SAFE), disks.mount(other, SAFE))
+    mounted = await asyncio.gather(disks.mount(one, SAFE, wanted), disks.mount(other, SAFE, wanted))
     assert [ours for _, ours in mounted] == [True, True]
     assert len({point for point, _ in mounted}) == 2
     assert all("nosymfollow" in options_of(point) for point, _ in mounted)
@@ -141,7 +170,7 @@ async def test_another_stick_on_the_same_node_is_not_taken_for_the_one_meant(dis
     run("tune2fs", "-U", "random", stick.node)
     run("udevadm", "trigger", "--settle", stick.node)
     await disks.find(device_of(stick))
-    await disks.mount(device_of(stick), SAFE)
+    await disks.mount(device_of(stick), SAFE, wanted)
     await disks.unmount(meant)
     assert (await disks.find(device_of(stick))).mount_points
     await disks.unmount(device_of(stick))
@@ -157,6 +186,20 @@ async def test_power_off_leaves_alone_what_has_no_drive(disks: UDisks, plug: Plu
     await disks.find(device)
     await disks.power_off(device)
     assert (await disks.find(device)).number == device.number
+
+
+async def test_a_mount_that_udisksd_did_not_live_to_tell_of_is_ours(
+    machine: Machine, connection: Connection, plug: Plug
+) -> None:
+    disks = UDisks(lambda: DiesOfMounting(connection, machine))
+    await disks.attach(connection)
+    device = device_of(plug())
+    point, ours = await disks.mount(device, SAFE, wanted)
+    assert ours
+    assert {"ro", "noexec"} <= options_of(point)
+    await disks.unmount(device)
+    assert not Path(point).is_mount()
+    disks.detach()
 
 
 async def test_mounts_of_others_are_reported(disks: UDisks, plug: Plug, tmp_path: Path) -> None:
@@ -248,7 +291,7 @@ async def test_without_udisks_the_sentence_says_what_to_look_at(
     machine.stop_udisksd()
     try:
         with pytest.raises(StoreTrouble, match=r"udisks2\.service") as caught:
-            await disks.mount(device, SAFE)
+            await disks.mount(device, SAFE, wanted)
     finally:
         machine.start_udisksd()
     assert caught.value.error is ErrorName.MOUNT_FAILED
@@ -262,7 +305,7 @@ async def test_without_a_bus_every_call_is_a_mount_failure(plug: Plug, monkeypat
 
     disks = UDisks(gone)
     device = device_of(plug())
-    for call in (disks.find(device), disks.mount(device, SAFE), disks.unmount(device), disks.power_off(device)):
+    for call in (disks.find(device), disks.mount(device, SAFE, wanted), disks.unmount(device), disks.power_off(device)):
         with pytest.raises(StoreTrouble, match="UDisks2 does not answer"):
             await call
     with pytest.raises(StoreTrouble, match="UDisks2 does not answer"):

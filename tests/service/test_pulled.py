@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from itertools import count
 
+import pytest
+
 from dubseedd.core.device import BlockDevice
 from dubseedd.core.lifecycle import JobState
 from dubseedd.names import EventName
@@ -41,6 +43,26 @@ async def test_a_stick_that_is_pulled_at_any_moment_leaves_nothing_behind_and_go
         assert contents(world.folder / "store/tiny") == published(FILES), f"moment {moment}"
         (world.folder / "store").rename(world.folder / f"store-{moment}")
     assert moment > 10
+
+
+@pytest.mark.parametrize("member", ["find", "mount"])
+async def test_what_looked_for_a_pulled_stick_does_not_mount_the_next_one(world: World, member: str) -> None:
+    """UDisks2 knows both by the same number and UUID; whose mount it is, and who unmounts it, has to be clear."""
+    stick = world.stick({"tiny": FILES})
+    async with conducted(world) as conductor:
+        found = world.hold(member)
+        first = world.plug(stick)
+        await world.until(lambda: member in world.asked)
+        world.pull(first)
+        await world.until(lambda: not conductor.seeds.all)
+        world.plug(stick)
+        await world.until(lambda: world.asked.count(member) == 2)
+        found.set()
+        await served(world, conductor)
+        await world.until(lambda: conductor.safe_to_remove)
+        assert len(world.told(EventName.SEED_MOUNTED)) == 1
+        assert len(world.told(EventName.SEED_UNMOUNTED)) == 1
+        assert len(world.told(EventName.SAFE_TO_REMOVE)) == 1
 
 
 async def survives_a_pull(world: World, moment: int) -> bool:

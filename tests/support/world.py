@@ -21,7 +21,7 @@ from dubseedd.core.device import BlockDevice, BlockEvent, Disk, Number
 from dubseedd.core.events import Event
 from dubseedd.core.lifecycle import SeedState
 from dubseedd.engine.store import Store
-from dubseedd.errors import StoreTrouble
+from dubseedd.errors import SeedGone, StoreTrouble
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Listener
 from dubseedd.service.conductor import Conductor
@@ -180,8 +180,12 @@ class World(Listener):
     async def loop_owner(self, node: str) -> int:
         return 0
 
-    async def mount(self, device: BlockDevice, options: tuple[str, ...]) -> tuple[str, bool]:
+    async def mount(
+        self, device: BlockDevice, options: tuple[str, ...], wanted: Callable[[], bool]
+    ) -> tuple[str, bool]:
         await self._ask("mount", device)
+        if not wanted():
+            raise SeedGone
         return self._mount(device, f"mount-{next(self._sequence)}", OPTIONS), True
 
     async def unmount(self, device: BlockDevice) -> None:
