@@ -44,6 +44,7 @@ config = $(SYSCONFDIR)/dubnium/dubseedd.toml
 FILES = \
   packaging/bin/dubseedd:$(bindir)/dubseedd \
   packaging/bin/dubseedctl:$(bindir)/dubseedctl \
+  packaging/bin/dubctl-seed:$(bindir)/dubctl-seed \
   systemd/dubseedd.service:$(unitdir)/dubseedd.service \
   systemd/dubseedd.tmpfiles.conf:$(tmpfilesdir)/dubseedd.conf \
   udev/80-dubseedd.rules:$(rulesdir)/80-dubseedd.rules \

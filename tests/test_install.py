@@ -63,6 +63,7 @@ def test_every_file_goes_where_its_reader_looks(stage: Path) -> None:
         "/etc/dbus-1/system.d/org.dubnium.Seed1.conf",
         "/etc/dubnium/dubseedd.toml",
         "/usr/local/bin/dubseedctl",
+        "/usr/local/bin/dubctl-seed",
         "/usr/local/bin/dubseedd",
         "/usr/local/lib/systemd/system/dubseedd.service",
         "/usr/local/lib/tmpfiles.d/dubseedd.conf",

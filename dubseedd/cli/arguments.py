@@ -19,8 +19,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="dubseedctl",
         description="Ask dubseedd what it does, and tell it what to do.",
-        epilog=_examples(("dubseedctl status", "dubseedctl watch", "dubseedctl sync --bundle llama"))
-        + f"\n{SEE_ALSO}\n",
+        epilog=f"{_examples(FIRST_STEPS)}\n{SEE_ALSO}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"dubseedctl {__version__}")
