@@ -102,8 +102,10 @@ def _look(options: argparse.Namespace) -> Told:
 def _look_into_store(name: str, options: argparse.Namespace) -> Told:
     """Without a daemon; takes the rights to read what dubseedd keeps for itself."""
     path = options.store or load(options.config).store.path
-    if not os.path.isdir(f"{path}/{OWN}"):
-        return judge(name, None)
+    try:
+        os.stat(f"{path}/{OWN}")
+    except FileNotFoundError:
+        return _foreign(name, f"{path}/{name}") if os.path.lexists(f"{path}/{name}") else judge(name, None)
     with closing(Store(path)) as store:
         return judge(name, store.look(name))
 
@@ -113,10 +115,7 @@ def judge(name: str, bundle: Bundle | None) -> Told:
     if bundle is None:
         return Told(Verdict.ABSENT, f"{name} is not installed; plug in a stick that has it")
     if bundle.state == "foreign":
-        return Told(
-            Verdict.UNVERIFIED,
-            f"{bundle.path} was not installed by dubseedd, so nobody has verified it; plug in a stick that has {name}",
-        )
+        return _foreign(name, bundle.path)
     if bundle.state == "damaged":
         return Told(Verdict.DAMAGED, f"{name} is damaged: {bundle.error[1]}")
     lack = missing(bundle.path, bundle.manifest_sha256)
@@ -125,3 +124,8 @@ def judge(name: str, bundle: Bundle | None) -> Told:
     if not bundle.verified_at:
         return Told(Verdict.UNVERIFIED, f"{name} was never read back; verify it: dubseedctl verify {name}")
     return Told(Verdict.WHOLE, f"{name} is installed, whole and verified on {show.day(bundle.verified_at)}")
+
+
+def _foreign(name: str, path: str) -> Told:
+    sentence = f"{path} was not installed by dubseedd, so nobody has verified it; plug in a stick that has {name}"
+    return Told(Verdict.UNVERIFIED, sentence)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from dubseedd.engine.store import Store
 from dubseedd.names import MANIFEST
 from tests.cli.conftest import Ctl, ToyDaemon, ended
 from tests.support.bundles import model_files, write_bundle
+from tests.support.users import NOBODY, needs_root
 
 FILES = model_files()
 
@@ -62,6 +65,20 @@ def test_what_lacks_something_is_damaged(store: Path, damage: Callable[[Path], N
 def test_a_folder_of_somebody_else_is_foreign(store: Path) -> None:
     write_bundle(store / "mine", FILES)
     assert guarded(store, "mine") == 12
+
+
+def test_so_is_one_where_dubseedd_has_never_been(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "tiny", FILES)
+    assert guarded(tmp_path) == 12
+    assert os.listdir(tmp_path) == ["tiny"]
+
+
+@needs_root
+def test_of_a_store_that_may_not_be_read_nobody_can_tell(store: Path) -> None:
+    store.chmod(0o700)
+    words = ["guard", "tiny", "--store", str(store)]
+    code = f"import os; from dubseedd.cli.main import main; os.setuid({NOBODY}); os._exit(main({words}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 20
 
 
 def test_what_was_never_read_back_is_unverified(store: Path) -> None:
