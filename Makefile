@@ -59,7 +59,7 @@ FILES = \
   $(patsubst %,%:$(datadir)/fish/vendor_completions.d/dubseedctl.fish,$(wildcard packaging/completions/dubseedctl.fish)) \
   $(patsubst %,%:$(PREFIX)/lib/systemd/user/dubseed-notify.service,$(wildcard systemd/user/dubseed-notify.service))
 
-.PHONY: help provision try test lint coverage torture vm vm-test vm-torture vm-provision fuzz fuzz-bus measure picture bench \
+.PHONY: help provision try test lint coverage torture vm vm-test vm-torture vm-provision fuzz fuzz-bus measure man picture bench \
   install uninstall dist wheel deb deb-test rpm clean
 
 help:  ## this list
@@ -101,6 +101,9 @@ fuzz-bus: provision  ## let a stranger say all that can be said on the bus [CALL
 fuzz: provision  ## feed the parsers what a fuzzer makes up [SECONDS=3600] [TARGET=manifest]
 	@$(PYTHON_VENV) -c 'import atheris' 2>/dev/null || .venv/bin/pip install --quiet atheris 2>/dev/null || true
 	@$(PYTHON_VENV) -m tests.fuzz --seconds "$(SECONDS)" --target "$(TARGET)"
+
+man: provision  ## make the manual pages that follow from the code anew
+	@$(PYTHON_VENV) -m tools.manpages
 
 picture: provision  ## draw docs/watch.svg anew, from a real sync
 	@$(PYTHON_VENV) -m tools.picture
