@@ -59,8 +59,8 @@ FILES = \
   $(patsubst %,%:$(datadir)/fish/vendor_completions.d/dubseedctl.fish,$(wildcard packaging/completions/dubseedctl.fish)) \
   $(patsubst %,%:$(PREFIX)/lib/systemd/user/dubseed-notify.service,$(wildcard systemd/user/dubseed-notify.service))
 
-.PHONY: help provision try test lint coverage torture vm vm-test vm-torture vm-provision fuzz fuzz-bus measure man picture bench \
-  install uninstall dist wheel deb deb-test rpm clean
+.PHONY: help provision try test lint coverage torture vm vm-test vm-torture vm-provision fuzz fuzz-bus measure \
+  man completions picture bench install uninstall dist wheel deb deb-test rpm clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -104,6 +104,9 @@ fuzz: provision  ## feed the parsers what a fuzzer makes up [SECONDS=3600] [TARG
 
 man: provision  ## make the manual pages that follow from the code anew
 	@$(PYTHON_VENV) -m tools.manpages
+
+completions: provision  ## make what the shells complete anew
+	@$(PYTHON_VENV) -m tools.completions
 
 picture: provision  ## draw docs/watch.svg anew, from a real sync
 	@$(PYTHON_VENV) -m tools.picture
