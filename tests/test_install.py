@@ -67,6 +67,7 @@ def test_every_file_goes_where_its_reader_looks(stage: Path) -> None:
         "/usr/local/share/bash-completion/completions/dubseedctl",
         "/usr/local/share/fish/vendor_completions.d/dubseedctl.fish",
         "/usr/local/share/zsh/site-functions/_dubseedctl",
+        "/usr/local/share/man/man1/dubctl-seed.1",
         "/usr/local/share/man/man1/dubseedctl.1",
         "/usr/local/share/man/man5/dubseedd.toml.5",
         "/usr/local/share/man/man5/org.dubnium.Seed1.5",
