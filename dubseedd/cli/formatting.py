@@ -3,13 +3,13 @@
 import argparse
 import os
 import stat
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from dubseedd.cli import show
 from dubseedd.cli.disks import with_udisks
 from dubseedd.cli.exits import DONE, FAILED, USAGE, Complaint
+from dubseedd.cli.prompt import answer_to
 from dubseedd.core.config import Config
 from dubseedd.core.device import BlockDevice, Number
 from dubseedd.core.drive import Drive, check_drive, choose_filesystem
@@ -113,15 +113,15 @@ def _confirm(drive: Drive, options: argparse.Namespace) -> None:
                 ErrorName.INVALID_ARGS, f"{drive.node} is {name}, expected was {options.expected}; nothing is erased"
             )
         return
-    if options.json or not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
+    question = f"all of it will be erased; type its name to go on ({name}):"
+    answer = None if options.json else answer_to(question)
+    if answer is None:
         raise Complaint(
             f"nobody is here to confirm that {drive.node} is to be erased; say which drive is meant: "
             f'--expected "{name}"',
             USAGE,
         )
-    question = f"dubseedctl: all of it will be erased; type its name to go on ({name}): "
-    print(question, end="", file=sys.stderr, flush=True)
-    if _plain(sys.stdin.readline()) != _plain(drive.name):
+    if _plain(answer) != _plain(drive.name):
         raise Complaint(f"that is not the name of {drive.node}; nothing is erased", FAILED)
 
 

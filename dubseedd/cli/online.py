@@ -11,6 +11,7 @@ from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
 from dubseedd.cli.following import finish, follow, outcome
 from dubseedd.cli.progress import can_draw, display
+from dubseedd.cli.prompt import answer_to
 from dubseedd.cli.screen import Screen
 from dubseedd.cli.views import JobView, SeedView, State
 from dubseedd.core.serving import Server
@@ -97,20 +98,14 @@ async def roll_back(client: Client, options: argparse.Namespace) -> int:
 
 
 async def remove(client: Client, options: argparse.Namespace) -> int:
-    """Remove a bundle; a person at a terminal is asked first."""
-    if not options.yes and not _agreed(f"remove {options.bundle} from the store, and its previous version?"):
+    """Remove a bundle; a person at a terminal is asked first, elsewhere the command was meant as it was given."""
+    question = f"remove {options.bundle} from the store, and its previous version? [y/N]"
+    answer = None if options.yes else answer_to(question)
+    if answer is not None and answer.strip().lower() not in ("y", "yes"):
         raise Complaint(f"nothing is removed; {options.bundle} stays as it is", FAILED)
     await client.remove(options.bundle)
     print(show.document("remove", bundle=options.bundle) if options.json else f"{options.bundle} is removed")
     return DONE
-
-
-def _agreed(question: str) -> bool:
-    """What a person says; where there is nobody to ask, the command was meant as it was given."""
-    if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
-    print(f"dubseedctl: {question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 async def history(client: Client, options: argparse.Namespace) -> int:
