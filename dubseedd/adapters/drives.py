@@ -20,10 +20,10 @@ from dubseedd.adapters.udisks import (
     NOT_AUTHORISED,
     ROOT,
     SERVICE,
-    Interfaces,
     Objects,
     UDisks,
     denied,
+    device_of,
     number_of,
     text,
 )
@@ -117,7 +117,7 @@ class Drives(UDisks):
             return made if FILESYSTEM in found and found[BLOCK]["IdUUID"] else None
 
         _, objects = await self._until(drive.node, ready)
-        return _device(objects[made])
+        return device_of(objects[made])
 
     async def name(self, device: BlockDevice, label: str) -> None:
         """Give its file system a label, which makes it a seed."""
@@ -149,21 +149,6 @@ def _known(number: Number, objects: Objects) -> str:
 
 def _gone() -> StoreTrouble:
     return StoreTrouble(ErrorName.NOT_FOUND, "the drive is gone; plug it in again, and leave it in until the end")
-
-
-def _device(found: Interfaces) -> BlockDevice:
-    block = found[BLOCK]
-    return BlockDevice(
-        node=text(block["Device"]),
-        number=number_of(found),
-        diskseq=0,
-        usage=block["IdUsage"],
-        label=block["IdLabel"],
-        uuid=block["IdUUID"],
-        filesystem=block["IdType"],
-        size=block["Size"],
-        ready=True,
-    )
 
 
 def _parts(paths: Iterable[str], objects: Objects) -> Iterator[Part]:

@@ -136,24 +136,13 @@ class UDisks:
         )
 
     async def device(self, node: str) -> BlockDevice:
-        """What UDisks2 says of the file system on a device node, without the number of its plug."""
+        """What UDisks2 says of the file system on a device node."""
         status = os.stat(node)
         number = os.major(status.st_rdev), os.minor(status.st_rdev)
         path, objects = await self._until(
             node, lambda objects: _first(objects, lambda found: FILESYSTEM in found and number_of(found) == number)
         )
-        block = objects[path][BLOCK]
-        return BlockDevice(
-            node=node,
-            number=number,
-            diskseq=0,
-            usage=block["IdUsage"],
-            label=block["IdLabel"],
-            uuid=block["IdUUID"],
-            filesystem=block["IdType"],
-            size=block["Size"],
-            ready=True,
-        )
+        return device_of(objects[path])
 
     async def loop_owner(self, node: str) -> int:
         """The uid that set a loop device up through UDisks2; 0 where somebody else did, which takes root.
@@ -361,6 +350,22 @@ def _path_of(device: BlockDevice, objects: Objects) -> str | None:
 def number_of(found: Interfaces) -> Number:
     device = found[BLOCK]["DeviceNumber"]
     return os.major(device), os.minor(device)
+
+
+def device_of(found: Interfaces) -> BlockDevice:
+    """A block device as UDisks2 knows it, which is without the number of its plug."""
+    block = found[BLOCK]
+    return BlockDevice(
+        node=text(block["Device"]),
+        number=number_of(found),
+        diskseq=0,
+        usage=block["IdUsage"],
+        label=block["IdLabel"],
+        uuid=block["IdUUID"],
+        filesystem=block["IdType"],
+        size=block["Size"],
+        ready=True,
+    )
 
 
 def _mount_points(found: Interfaces) -> tuple[str, ...]:

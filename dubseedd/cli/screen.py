@@ -40,8 +40,9 @@ class Screen(Bars):
 
     def draw(self, jobs: Sequence[JobView], state: State | None) -> list[Any]:
         state = show.printable(state)
+        self._rates = {job.id: self._rates.get(job.id) or Rates() for job in jobs}
         for job in jobs:
-            self._rates.setdefault(job.id, Rates()).sample(job.rate)
+            self._rates[job.id].sample(job.rate)
         seeds = [part for seed in (state.seeds if state else ()) for part in (seed_part(seed), "")]
         running = [part for job in jobs for part in (job_part(job, self._rates[job.id].line), "")]
         return [*seeds, *running, *([_text(state.manager.status, FAINT)] if state else [])]
