@@ -5,7 +5,6 @@
 
 import argparse
 import asyncio
-import os
 from contextlib import closing
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -16,8 +15,7 @@ from dubseedd.cli.exits import UNREACHABLE, Complaint, complain
 from dubseedd.core.config import ConfigError
 from dubseedd.engine.acceptance import missing
 from dubseedd.engine.configfile import load
-from dubseedd.engine.store import OWN, Store
-from dubseedd.errors import Failure
+from dubseedd.engine.store import StoreView
 
 if TYPE_CHECKING:
     from dubseedd.cli.client import Client
@@ -60,7 +58,7 @@ def guard(options: argparse.Namespace) -> int:
     """Ask the daemon, or where none can be reached the store itself."""
     try:
         told = _look(options)
-    except (Complaint, Failure, ConfigError, OSError) as trouble:
+    except (Complaint, ConfigError) as trouble:
         told = Told(Verdict.UNKNOWN, f"nobody can tell whether {options.bundle} is there: {trouble}")
     if options.json:
         print(
@@ -100,14 +98,16 @@ def _look(options: argparse.Namespace) -> Told:
 
 
 def _look_into_store(name: str, options: argparse.Namespace) -> Told:
-    """Without a daemon; takes the rights to read what dubseedd keeps for itself."""
+    """Without a daemon, whoever works on the store; takes the rights to read what dubseedd keeps for itself."""
     path = options.store or load(options.config).store.path
     try:
-        os.stat(f"{path}/{OWN}")
+        with closing(StoreView(path)) as store:
+            return judge(name, store.look(name))
     except FileNotFoundError:
-        return _foreign(name, f"{path}/{name}") if os.path.lexists(f"{path}/{name}") else judge(name, None)
-    with closing(Store(path)) as store:
-        return judge(name, store.look(name))
+        return judge(name, None)
+    except OSError as error:
+        reason = f"the store {path} cannot be read ({error.strerror}); ask as root: sudo dubseedctl guard {name}"
+        return Told(Verdict.UNKNOWN, f"nobody can tell whether {name} is there: {reason}")
 
 
 def judge(name: str, bundle: Bundle | None) -> Told:
@@ -115,7 +115,10 @@ def judge(name: str, bundle: Bundle | None) -> Told:
     if bundle is None:
         return Told(Verdict.ABSENT, f"{name} is not installed; plug in a stick that has it")
     if bundle.state == "foreign":
-        return _foreign(name, bundle.path)
+        return Told(
+            Verdict.UNVERIFIED,
+            f"{bundle.path} was not installed by dubseedd, so nobody has verified it; plug in a stick that has {name}",
+        )
     if bundle.state == "damaged":
         return Told(Verdict.DAMAGED, f"{name} is damaged: {bundle.error[1]}")
     lack = missing(bundle.path, bundle.manifest_sha256)
@@ -124,8 +127,3 @@ def judge(name: str, bundle: Bundle | None) -> Told:
     if not bundle.verified_at:
         return Told(Verdict.UNVERIFIED, f"{name} was never read back; verify it: dubseedctl verify {name}")
     return Told(Verdict.WHOLE, f"{name} is installed, whole and verified on {show.day(bundle.verified_at)}")
-
-
-def _foreign(name: str, path: str) -> Told:
-    sentence = f"{path} was not installed by dubseedd, so nobody has verified it; plug in a stick that has {name}"
-    return Told(Verdict.UNVERIFIED, sentence)
