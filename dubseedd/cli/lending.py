@@ -7,6 +7,7 @@ from typing import Self
 
 from dubseedd.adapters.bus import BusGone, Connection, RemoteError
 from dubseedd.adapters.udisks import UDisks
+from dubseedd.cli.agent import somebody_is_there
 from dubseedd.cli.aside import Aside
 from dubseedd.cli.asking import NO_DAEMON, complaint_of
 from dubseedd.cli.client import Client
@@ -25,7 +26,7 @@ class Lender:
 
     def __init__(self, aside: Aside, connection: Connection) -> None:
         self._aside = aside
-        self._disks = UDisks(lambda: connection)
+        self._disks = UDisks(lambda: connection, interactive=somebody_is_there())
         self._connection = connection
 
     @classmethod

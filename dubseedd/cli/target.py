@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dubseedd.cli.agent import password_agent
 from dubseedd.cli.aside import Aside
 from dubseedd.cli.exits import UNREACHABLE, Complaint
 from dubseedd.core.bundle import shown
@@ -102,6 +103,7 @@ def _lender(undo: ExitStack) -> "Lender | None":
         from dubseedd.cli.lending import Lender  # noqa: PLC0415 - it needs an optional extra
     except ImportError:
         return None
+    undo.enter_context(password_agent())
     return Lender.on(undo.enter_context(Aside()))
 
 

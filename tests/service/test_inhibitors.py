@@ -12,7 +12,7 @@ from dubseedd.service.conductor import Conductor
 from dubseedd.service.inhibitors import MOST_OF_A_USER, TEXT_MOST_BYTES, Inhibitor
 from dubseedd.service.requests import Requests
 from tests.support.bundles import contents, model_files, published
-from tests.support.world import World, conducted, served
+from tests.support.world import World, conducted, served, updated
 
 OLD, NEW = model_files(seed=b"1"), model_files(seed=b"2")
 UID = 1000
@@ -22,14 +22,6 @@ async def plug_and_wait(world: World, conductor: Conductor, files: dict[str, byt
     """A stick with this version comes and waits to be published."""
     world.plug(world.stick({"tiny": files}))
     await world.until(lambda: any(job.state is JobState.WAITING for job in conductor.jobs.all.values()))
-
-
-async def updated(world: World, conductor: Conductor) -> None:
-    for files in (OLD, NEW):
-        stick = world.plug(world.stick({"tiny": files}))
-        await served(world, conductor)
-        world.pull(stick)
-        await world.until(lambda: not conductor.seeds.all)
 
 
 async def test_a_publication_waits_until_the_last_inhibitor_is_gone(world: World) -> None:
@@ -83,7 +75,7 @@ async def test_a_copy_of_the_descriptor_holds_as_well_and_what_is_written_into_i
 
 async def test_rollback_and_removal_are_refused_at_once(world: World) -> None:
     async with conducted(world) as conductor:
-        await updated(world, conductor)
+        await updated(world, conductor, OLD, NEW)
         requests = Requests(conductor)
         held = await requests.inhibit("vllm", "a request runs", UID)
         with pytest.raises(
@@ -101,7 +93,7 @@ async def test_rollback_and_removal_are_refused_at_once(world: World) -> None:
 async def test_a_rollback_whose_turn_comes_while_it_is_inhibited_fails(world: World) -> None:
     """It was asked for before; it is not kept for a moment that nobody knows."""
     async with conducted(world) as conductor:
-        await updated(world, conductor)
+        await updated(world, conductor, OLD, NEW)
         requests = Requests(conductor)
         job = requests.roll_back("tiny")
         held = conductor.inhibitors.take(Inhibitor("vllm", "a request runs", UID))
@@ -112,7 +104,7 @@ async def test_a_rollback_whose_turn_comes_while_it_is_inhibited_fails(world: Wo
 
 async def test_whoever_asks_in_the_middle_of_a_publication_is_answered_after_it(world: World) -> None:
     async with conducted(world) as conductor:
-        await updated(world, conductor)
+        await updated(world, conductor, OLD, NEW)
         requests = Requests(conductor)
         job = requests.roll_back("tiny")
         await world.until(lambda: job.state is JobState.PUBLISHING)
@@ -123,7 +115,7 @@ async def test_whoever_asks_in_the_middle_of_a_publication_is_answered_after_it(
 
 async def test_whoever_gives_up_waiting_for_an_answer_holds_nothing(world: World) -> None:
     async with conducted(world) as conductor:
-        await updated(world, conductor)
+        await updated(world, conductor, OLD, NEW)
         requests = Requests(conductor)
         job = requests.roll_back("tiny")
         await world.until(lambda: job.state is JobState.PUBLISHING)

@@ -6,27 +6,16 @@ from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Verdict
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName, EventName
-from dubseedd.service.conductor import Conductor
 from dubseedd.service.requests import Requests
 from tests.support.bundles import contents, model_files, published, write_bundle
-from tests.support.world import World, conducted, served
+from tests.support.world import World, conducted, served, updated
 
 OLD, NEW = model_files(seed=b"1"), model_files(seed=b"2")
 
 
-async def updated(world: World, conductor: Conductor) -> None:
-    """Both versions came; the stick with the new one stays plugged in."""
-    first = world.plug(world.stick({"tiny": OLD}))
-    await served(world, conductor)
-    world.pull(first)
-    await world.until(lambda: not conductor.seeds.all)
-    world.plug(world.stick({"tiny": NEW}, uuid="u-2"))
-    await served(world, conductor)
-
-
 async def test_a_rollback_is_a_job_and_the_version_rolled_back_from_comes_again_on_request_alone(world: World) -> None:
     async with conducted(world) as conductor:
-        await updated(world, conductor)
+        await updated(world, conductor, OLD, NEW)
         requests = Requests(conductor)
         job = requests.roll_back("tiny")
         assert requests.roll_back("tiny") is job
@@ -54,7 +43,7 @@ async def test_a_bundle_without_a_previous_version_cannot_be_rolled_back(world: 
 
 async def test_what_is_removed_is_shown_no_more_and_is_new_to_the_stick(world: World) -> None:
     async with conducted(world) as conductor:
-        await updated(world, conductor)
+        await updated(world, conductor, OLD, NEW)
         await Requests(conductor).remove("tiny")
         assert not conductor.shelf.bundles
         assert not (world.folder / "store/tiny").exists()
@@ -64,7 +53,7 @@ async def test_what_is_removed_is_shown_no_more_and_is_new_to_the_stick(world: W
 
 async def test_a_bundle_that_a_job_works_on_is_not_removed(world: World) -> None:
     async with conducted(world) as conductor:
-        await updated(world, conductor)
+        await updated(world, conductor, OLD, NEW)
         requests = Requests(conductor)
         job = requests.roll_back("tiny")
         await world.until(lambda: job.state is JobState.PUBLISHING)

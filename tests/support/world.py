@@ -286,3 +286,13 @@ async def served(world: World, conductor: Conductor) -> Seed:
     await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
     (seed,) = conductor.seeds.all.values()
     return seed
+
+
+async def updated(world: World, conductor: Conductor, old: Mapping[str, bytes], new: Mapping[str, bytes]) -> None:
+    """Two versions of `tiny` came, one after the other; the stick with the new one stays plugged in."""
+    first = world.plug(world.stick({"tiny": old}))
+    await served(world, conductor)
+    world.pull(first)
+    await world.until(lambda: not conductor.seeds.all)
+    world.plug(world.stick({"tiny": new}, uuid="u-2"))
+    await served(world, conductor)
