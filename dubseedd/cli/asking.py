@@ -59,7 +59,9 @@ async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
         from dubseedd.cli.client import Client  # noqa: PLC0415
     except ImportError as error:
         raise Complaint(
-            f"{error.name} is missing, which talks to the bus; install it, or use --from", UNREACHABLE
+            f"{error.name} is missing, which talks to the bus; install it, or do without the daemon: sync --from, "
+            "verify --offline",
+            UNREACHABLE,
         ) from error
     try:
         async with Client.open() as client:

@@ -9,7 +9,7 @@ from dubseedd.adapters.bus import DBUS, DBUS_PATH, Connection, Match, RemoteErro
 from dubseedd.adapters.units import unit_named
 from dubseedd.cli.agent import somebody_is_there
 from dubseedd.cli.exits import UNREACHABLE, Complaint
-from dubseedd.cli.views import NO_ERROR, BundleView, Error, JobView, ManagerView, SeedView, State, view
+from dubseedd.cli.views import NO_ERROR, STOPPED, BundleView, Error, JobView, ManagerView, SeedView, State, view
 from dubseedd.core.config import ConfigError
 from dubseedd.core.serving import Server, served_by
 from dubseedd.engine.configfile import load
@@ -47,14 +47,20 @@ class Client:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls) -> AsyncIterator[Self]:
-        """Connect and follow the daemon's signals, before anything is asked."""
+    async def open(cls, *, wakes: bool = True) -> AsyncIterator[Self]:
+        """Connect and follow the daemon's signals, before anything is asked.
+
+        A daemon that does not run is started by the first question, unless the client only looks on (`wakes`).
+        """
         connection = await Connection.open()
         try:
             client = cls(connection)
             await connection.subscribe(Match(sender=BUS_NAME, below=ROOT_PATH), client._on_signal)
             gone = Match(sender=DBUS, member="NameOwnerChanged", arg0=BUS_NAME)
             await connection.subscribe(gone, client._on_owner)
+            if not wakes:
+                (there,) = await connection.call(DBUS, DBUS_PATH, DBUS, "NameHasOwner", "s", [BUS_NAME])
+                client._away = not there
             yield client
         finally:
             await connection.close()
@@ -107,7 +113,7 @@ class Client:
     async def states(self, *, patient: bool = False) -> AsyncIterator[State]:
         """The state now, and again after each change, until the caller has seen enough.
 
-        A daemon that goes away takes its jobs with it: a Complaint, or for the patient a pause until it is back.
+        A daemon that goes away takes its jobs with it: a Complaint, or for the patient a state with nothing in it.
         """
         while True:
             self._news.clear()
@@ -115,14 +121,13 @@ class Client:
                 raise Complaint(
                     "dubseedd was stopped or restarted meanwhile; dubseedctl status shows how things are", UNREACHABLE
                 )
-            if not self._away:
-                try:
-                    state = await self.state()
-                except RemoteError:
-                    if not self._lost:
-                        raise
-                    continue
-                yield state
+            try:
+                state = STOPPED if self._away else await self.state()
+            except RemoteError:
+                if not self._lost:
+                    raise
+                continue
+            yield state
             await self._something_new()
 
     async def _something_new(self) -> None:

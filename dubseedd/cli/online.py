@@ -1,6 +1,7 @@
 """The commands that ask the daemon. Each returns the exit status; errors are raised for main to say."""
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Collection, Sequence
@@ -10,7 +11,7 @@ from dubseedd.cli.arguments import HISTORY_MOST
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
 from dubseedd.cli.following import finish, follow, outcome
-from dubseedd.cli.progress import can_draw, display
+from dubseedd.cli.progress import can_draw, display, on_terminal
 from dubseedd.cli.prompt import answer_to
 from dubseedd.cli.screen import Screen
 from dubseedd.cli.views import JobView, SeedView, State
@@ -22,7 +23,8 @@ from dubseedd.names import ERROR_PREFIX, ErrorName, Field
 async def status(client: Client, options: argparse.Namespace) -> int:
     state = await client.state()
     server = await client.server(state.manager.store)
-    print(_whole(state, server) if options.json else show.status(state, server, _width()))
+    paint = show.in_colour if on_terminal() and not os.environ.get("NO_COLOR") else show.as_it_is
+    print(_whole(state, server) if options.json else show.status(state, server, _width(), paint=paint))
     return DONE
 
 
@@ -116,6 +118,8 @@ async def history(client: Client, options: argparse.Namespace) -> int:
         print(show.document("history", events=chosen))
     elif chosen:
         print(show.events(chosen[::-1], _width()))
+    else:
+        print("nothing has happened yet" + (f" to {options.bundle}" if options.bundle else ""))
     return DONE
 
 

@@ -6,7 +6,6 @@ The bar needs rich, which is an extra; without it, and on a terminal that cannot
 import importlib.util
 import os
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
@@ -31,7 +30,12 @@ def display(*, quiet: bool = False) -> Display:
 
 def can_draw() -> bool:
     """Is the output a terminal that can move its cursor, and is rich there?"""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and importlib.util.find_spec("rich") is not None
+    return on_terminal() and importlib.util.find_spec("rich") is not None
+
+
+def on_terminal() -> bool:
+    """Is the output a terminal that knows more than letters?"""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class Silence:
@@ -128,11 +132,5 @@ def head(job: JobView) -> Any:
     line.add_column(no_wrap=True, justify="right", min_width=5)
     line.add_column(no_wrap=True)
     percent = job.progress[0]
-    line.add_row(Text(job.bundle), ProgressBar(100, percent), f"{percent} %", _left(job.expected_end_time))
+    line.add_row(Text(job.bundle), ProgressBar(100, percent), f"{percent} %", show.left(job.expected_end_time))
     return line
-
-
-def _left(end: int) -> str:
-    """The time left; empty while nothing can be said."""
-    seconds = round(end / show.MICROSECONDS - time.time()) if end else -1
-    return show.duration(seconds) if seconds >= 0 else ""

@@ -14,7 +14,8 @@ copying llama: file 4 of 11, 48 %, 624 MB/s
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dubseedd.cli import show
@@ -29,6 +30,7 @@ SAMPLE_SECONDS = 0.5
 BUNDLES_MOST = 6
 """More of one stick are counted."""
 GOOD, BAD, FAINT = "green", "red", "dim"
+STYLES = {show.Colour.GOOD: GOOD, show.Colour.BAD: BAD, None: ""}
 
 
 class Screen(Bars):
@@ -43,7 +45,7 @@ class Screen(Bars):
         self._rates = {job.id: self._rates.get(job.id) or Rates() for job in jobs}
         for job in jobs:
             self._rates[job.id].sample(job.rate)
-        seeds = [part for seed in (state.seeds if state else ()) for part in (seed_part(seed), "")]
+        seeds = [part for seed in (state.seeds if state else ()) for part in (SeedPart(seed), "")]
         running = [part for job in jobs for part in (job_part(job, self._rates[job.id].line), "")]
         return [*seeds, *running, *([_text(state.manager.status, FAINT)] if state else [])]
 
@@ -69,19 +71,29 @@ class Rates:
         return "".join(LEVELS[round(rate / most * (len(LEVELS) - 1))] for rate in self._samples)
 
 
-def seed_part(seed: SeedView) -> Any:
-    """A stick and what is on it, what is wrong first."""
-    from rich.console import Group  # noqa: PLC0415 - an optional extra
+@dataclass(frozen=True, slots=True)
+class SeedPart:
+    """A stick and what is on it, what is wrong first; in few columns the names give way, not what is said of them."""
 
-    bundles = sorted(seed.bundles, key=lambda bundle: not bundle.verdict.startswith(ERROR_PREFIX))
-    shown = bundles[:BUNDLES_MOST]
-    rows = [(one.name, show.size(one.size) if one.size else "-", _verdict(one.verdict)) for one in shown]
-    table = show.columns(rows).splitlines() if rows else []
-    lines = [_text(f"  {row}", _colour(one.verdict)) for row, one in zip(table, shown, strict=True)]
-    more = [_text(f"  and {len(bundles) - len(shown)} more", FAINT)] if len(bundles) > len(shown) else []
-    error = [_text(f"  {seed.error.message}", BAD)] if seed.error.message else []
-    pull = [_text("  ✓ it may be pulled out", GOOD)] if seed.safe_to_remove else []
-    return Group(_text(show.seed_line(seed), "bold"), *error, *lines, *more, *pull)
+    seed: SeedView
+
+    def __rich_console__(self, _: Any, options: Any) -> Iterator[Any]:
+        from rich.text import Text  # noqa: PLC0415 - an optional extra
+
+        seed = self.seed
+        yield Text(show.seed_line(seed), "bold")
+        if seed.error.message:
+            yield Text(f"  {seed.error.message}", BAD)
+        bundles = sorted(seed.bundles, key=lambda bundle: not bundle.verdict.startswith(ERROR_PREFIX))
+        shown = bundles[:BUNDLES_MOST]
+        rows = [(one.name, show.size(one.size) if one.size else "-", _verdict(one.verdict)) for one in shown]
+        table = show.columns(rows, options.max_width - 2).splitlines() if rows else []
+        for row, one in zip(table, shown, strict=True):
+            yield _text(f"  {row}", STYLES[show.colour_of(one.verdict)])
+        if len(bundles) > len(shown):
+            yield _text(f"  and {len(bundles) - len(shown)} more", FAINT)
+        if seed.safe_to_remove:
+            yield _text("  ✓ it may be pulled out", GOOD)
 
 
 def job_part(job: JobView, rates: str) -> Any:
@@ -99,10 +111,6 @@ def job_part(job: JobView, rates: str) -> Any:
 def _verdict(verdict: str) -> str:
     refused = verdict.startswith(ERROR_PREFIX)
     return f"refused: {verdict.removeprefix(ERROR_PREFIX)}" if refused else verdict
-
-
-def _colour(verdict: str) -> str:
-    return BAD if verdict.startswith(ERROR_PREFIX) else GOOD if verdict == "current" else ""
 
 
 def _text(words: str, style: str = "") -> Any:

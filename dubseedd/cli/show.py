@@ -1,37 +1,17 @@
 """What dubseedctl prints: pure functions from views to text and to JSON.
 
-The JSON is one object, `{"schemaVersion": 1, "command": "seed status", …}`, with these keys beside:
-
-    status             daemon, seeds, jobs, bundles, server (or null), next (a sentence)
-    list               bundles
-    watch sync verify rollback
-                       jobs: those that were followed, as they ended
-    remove             bundle
-    guard              bundle, verdict (whole absent damaged unverified unknown), reason, next (may be empty)
-    history            events, the newest first, with the keys that they have on D-Bus
-    sync --from        store; bundles: name, outcome (installed adopted current planned refused failed), error,
-                       bytesDone, bytesSkipped
-    verify --offline   bundles: name, error
-    check              accepted; seed: path, device, label, filesystem, uuid (empty for a folder), notes; rate, in bytes
-                       a second; bundles: name, accepted, error, also (further errors), verdict (empty where the store
-                       cannot be read), size, files, manifestSha256, signer, notes, bytesToCopy, bytesNeeded,
-                       secondsToCopy; store: path, needed, free, reserve, trouble (why it cannot be read)
-    format             drive: as it was, with its parts; seed: device, filesystem, label, size; notes
-    create             seed; bundle: name, source, revision, outcome (made refreshed current), manifestSha256, files,
-                       size, copied, signed, writeSeconds, readSeconds; leftOut: path, reason; notes
-
-daemon, seeds, jobs and bundles have the properties of org.dubnium.Seed1.xml as keys in camelCase; structs are objects:
-a seed's bundles have name, size, manifestSha256 and verdict, a progress has percentage, message and depth, an error has
-name and message and is null where there is none. The server is the unit that serves models: unit, active, startedAt,
-model (as on its command line), bundle (where that is one of the store). Sizes are bytes, times microseconds since the
-epoch.
+The JSON is one object, `{"schemaVersion": 1, "command": "seed status", …}`; dubseedctl.schema.json beside this file
+has the keys of every command. Those of the daemon, of seeds, jobs and bundles are the properties of
+org.dubnium.Seed1.xml in camelCase; structs are objects, and an error is null where there is none.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar
 
 from dubseedd.cli import advice
 from dubseedd.cli.views import NO_ERROR, BundleView, JobView, SeedView, State
@@ -44,8 +24,33 @@ MICROSECONDS = 1_000_000
 UUID_CHARACTERS = 9
 """As much of a seed's UUID as FAT has: enough to tell sticks apart, and a table stays narrow."""
 SHORTEST_NAME = 12
+JOB_BUNDLE = 2
+"""Where a row of jobs has the name of the bundle, which gives way."""
+WELL = frozenset({"idle", "current"})
+USUAL = frozenset({"working", "waiting", "new", "update", "staged", "foreign", ""})
+"""States of the daemon and verdicts on bundles; whatever else there is, somebody has to look at."""
 
 V = TypeVar("V")
+Paint: TypeAlias = Callable[[str, "Colour"], str]
+"""Gives words a colour, or leaves them as they are."""
+
+
+class Colour(StrEnum):
+    """What a colour says, as a terminal takes it (ECMA-48, select graphic rendition)."""
+
+    STRONG = "1"
+    BAD = "31"
+    GOOD = "32"
+
+
+def in_colour(words: str, colour: Colour) -> str:
+    """Words for a terminal."""
+    return f"\033[{colour}m{words}\033[0m"
+
+
+def as_it_is(words: str, _: Colour) -> str:
+    """Words for anything else."""
+    return words
 
 
 # Values
@@ -78,6 +83,12 @@ def duration(seconds: int) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
+def left(end: int) -> str:
+    """The time left until an expected end; empty while nothing can be said."""
+    seconds = round(end / MICROSECONDS - time.time()) if end else -1
+    return duration(seconds) if seconds >= 0 else ""
+
+
 def amount(job: JobView) -> str:
     """How much of a job is done."""
     parts = []
@@ -105,16 +116,13 @@ def printable(value: V) -> V:
 # Pages
 
 
-def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> str:
-    """Rows as aligned columns, the last one ragged; the first gives way where `width` characters do not do."""
+def columns(rows: Sequence[Sequence[str]], width: int | None = None, *, gives_way: int = 0) -> str:
+    """Rows as aligned columns, the last one ragged; one of them gives way where `width` characters do not do."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     if width is not None:
-        others = sum(widths[1:]) + 2 * (len(widths) - 1)
-        widths[0] = min(widths[0], max(SHORTEST_NAME, width - others))
-    lines = (
-        "  ".join(cell.ljust(room) for cell, room in zip((_cut(row[0], widths[0]), *row[1:]), widths, strict=True))
-        for row in rows
-    )
+        others = sum(widths) - widths[gives_way] + 2 * (len(widths) - 1)
+        widths[gives_way] = min(widths[gives_way], max(SHORTEST_NAME, width - others))
+    lines = ("  ".join(_cut(cell, room).ljust(room) for cell, room in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -143,23 +151,34 @@ def events(found: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
     return "\n".join(_cut(line, width) if width is not None else line for line in lines)
 
 
-def status(state: State, server: Server | None = None, width: int | None = None) -> str:
+def status(state: State, server: Server | None = None, width: int | None = None, *, paint: Paint = as_it_is) -> str:
     """Everything on one page, what to do next at its end."""
     state, server = printable(state), printable(server)
     inner = width - 2 if width is not None else None
     manager = state.manager
     parts = [
-        f"dubseedd {manager.version}: {manager.state}. {manager.status}",
+        f"dubseedd {manager.version}: {_painted(manager.state, paint)}. {manager.status}",
         f"Store: {manager.store} ({manager.trust})",
     ]
-    parts += [_seed(seed, inner) for seed in state.seeds]
+    parts += [_seed(seed, inner, paint) for seed in state.seeds]
     if state.jobs:
-        parts.append("Jobs:\n" + _indented(columns([_job_row(job, manager.status) for job in state.jobs])))
+        rows = [_job_row(job, manager.status) for job in state.jobs]
+        parts.append("Jobs:\n" + _indented(columns(rows, inner, gives_way=JOB_BUNDLE)))
     if state.bundles:
         parts.append("Bundles:\n" + _indented(bundles(state.bundles, inner)))
     if server is not None:
         parts.append(_server(server, state))
-    return "\n\n".join([*parts, f"Next: {advice.next_step(state, server)}"])
+    return "\n\n".join([*parts, f"{paint('Next:', Colour.STRONG)} {advice.next_step(state, server)}"])
+
+
+def colour_of(word: str) -> Colour | None:
+    """What a state or a verdict is: good, bad, or neither."""
+    return Colour.GOOD if word in WELL else None if word in USUAL else Colour.BAD
+
+
+def _painted(word: str, paint: Paint) -> str:
+    colour = colour_of(word)
+    return paint(word, colour) if colour else word
 
 
 def _server(server: Server, state: State) -> str:
@@ -180,13 +199,15 @@ def seed_line(seed: SeedView) -> str:
     return f"Seed {seed.label} on {seed.device} ({seed.filesystem}, {size(seed.size)}{drive}): {seed.state}{where}"
 
 
-def _seed(seed: SeedView, width: int | None) -> str:
-    lines = [
-        (name, size(length) if length else "-", verdict.removeprefix(ERROR_PREFIX))
-        for name, length, _, verdict in seed.bundles
+def _seed(seed: SeedView, width: int | None, paint: Paint) -> str:
+    verdicts = [verdict.removeprefix(ERROR_PREFIX) for *_, verdict in seed.bundles]
+    cells = [
+        (one.name, size(one.size) if one.size else "-", word) for one, word in zip(seed.bundles, verdicts, strict=True)
     ]
-    error = f"\n  {seed.error[1]}" if seed.error[1] else ""
-    return seed_line(seed) + error + ("\n" + _indented(columns(lines, width)) if lines else "")
+    table = columns(cells, width).splitlines() if cells else []
+    rows = [row.removesuffix(word) + _painted(word, paint) for row, word in zip(table, verdicts, strict=True)]
+    error = f"\n  {paint(seed.error[1], Colour.BAD)}" if seed.error[1] else ""
+    return seed_line(seed) + error + "".join(f"\n  {row}" for row in rows)
 
 
 def _job_row(job: JobView, told: str) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, TypeVar
 
+from dubseedd.names import NO_OBJECT
+
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 
 T = TypeVar("T")
@@ -91,6 +93,7 @@ class JobView:
     expected_end_time: int = 0
     progress: Progress = NO_PROGRESS
     error: Error = NO_ERROR
+    seed: str = NO_OBJECT
 
     @property
     def ended(self) -> bool:
@@ -124,6 +127,11 @@ class State:
     jobs: tuple[JobView, ...]
     bundles: tuple[BundleView, ...]
 
+
+STOPPED = State(
+    ManagerView("", "stopped", "dubseedd does not run", NO_ERROR, safe_to_remove=False, store="", trust=""), (), (), ()
+)
+"""What there is to see of a daemon that does not run."""
 
 SHAPES: Mapping[str, Callable[[Any], Any]] = {
     "error": lambda pair: Error(*pair),

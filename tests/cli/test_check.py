@@ -1,6 +1,5 @@
 """dubseedctl check on folders: what it says, and how it ends. Devices are in tests/integration/test_seeds.py."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 from dubseedd.cli.main import main
 from tests.cli.test_offline import INTERRUPTED_MID_COPY
 from tests.support.bundles import model_files, write_bundle
+from tests.support.schema import document
 from tests.support.signing import make_key, sign
 from tests.support.users import NOBODY, needs_root
 
@@ -89,7 +89,7 @@ def test_json_tells_of_every_bundle_of_the_stick_and_of_the_store(place: Path, c
     capsys.readouterr()
     assert check(place, "--json") == 1
     out, err = capsys.readouterr()
-    told = json.loads(out)
+    told = document(out)
     assert err == ""
     assert (told["schemaVersion"], told["command"], told["accepted"]) == (1, "seed check", False)
     assert told["seed"]["path"] == str(place / "seed")

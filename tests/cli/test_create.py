@@ -14,6 +14,7 @@ import pytest
 from tests.machine import Machine
 from tests.support.bundles import contents, model_files, write_files
 from tests.support.hfcache import blob_name, write_cache
+from tests.support.schema import document
 from tests.support.signing import make_key
 from tests.support.sticks import SIZE_BYTES, mounted
 from tools.image import empty_image
@@ -91,7 +92,7 @@ def test_a_cache_becomes_a_bundle_that_says_where_it_came_from(tmp_path: Path, s
     done = create(tmp_path / "hub/owner/tiny", seed, "--json")
     assert done.returncode == 0
     check(seed / "models/tiny")
-    told = json.loads(done.stdout)
+    told = document(done.stdout)
     assert told["command"] == "seed create"
     assert (told["bundle"]["outcome"], told["bundle"]["source"]) == ("made", "owner/tiny")
     assert told["leftOut"] == [
@@ -123,7 +124,7 @@ def test_a_refresh_copies_what_has_changed(
     (model / "tokenizer.json").unlink()
     done = create(model, seed, "--json", within=traced(tmp_path / "log", *within) if within else ())
     assert done.returncode == 0, done.stderr
-    bundle = json.loads(done.stdout)["bundle"]
+    bundle = document(done.stdout)["bundle"]
     assert (bundle["outcome"], bundle["copied"]) == ("refreshed", len(CHANGED["config.json"]) + 1)
     files = {**CHANGED, "new/a.txt": b"a"}
     del files["tokenizer.json"]
@@ -194,7 +195,7 @@ def test_what_is_damaged_on_the_stick_is_copied_anew(model: Path, seed: Path, cr
         file.seek(1_000_000)
         file.write(b"damage")
     done = create(model, seed, "--json")
-    assert json.loads(done.stdout)["bundle"]["copied"] == len(FILES[FIRST])
+    assert document(done.stdout)["bundle"]["copied"] == len(FILES[FIRST])
     check(seed / "models/tiny")
 
 
@@ -247,7 +248,7 @@ def test_an_unsigned_bundle_is_signed_without_copying(model: Path, seed: Path, c
     make_key(tmp_path / "key")
     create(model, seed)
     done = create(model, seed, "--sign", str(tmp_path / "key"), "--json")
-    bundle = json.loads(done.stdout)["bundle"]
+    bundle = document(done.stdout)["bundle"]
     assert (bundle["outcome"], bundle["copied"], bundle["signed"]) == ("refreshed", 0, True)
     check(seed / "models/tiny")
 

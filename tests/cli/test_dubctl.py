@@ -1,25 +1,24 @@
 """dubctl-seed: what shows, in JSON; nothing that changes."""
 
-import json
-
 import pytest
 
 from dubseedd.cli import dubctl
 from dubseedd.cli.arguments import COMMANDS
 from tests.cli.conftest import Ctl, ToyDaemon, ended
+from tests.support.schema import document
 
 AS_DUBCTL = "import sys; from dubseedd.cli.dubctl import main; sys.exit(main())"
 
 
 async def test_the_status_is_the_envelope_that_dubctl_takes(toy: ToyDaemon, start_ctl: Ctl) -> None:
     said = await ended(await start_ctl("status", code=AS_DUBCTL))
-    told = json.loads(said.out)
+    told = document(said.out)
     assert (said.status, told["schemaVersion"], told["command"]) == (0, 1, "seed status")
 
 
 async def test_its_exit_status_is_that_of_the_command(toy: ToyDaemon, start_ctl: Ctl) -> None:
     said = await ended(await start_ctl("guard", "nowhere", code=AS_DUBCTL))
-    assert (said.status, json.loads(said.out)["verdict"]) == (10, "absent")
+    assert (said.status, document(said.out)["verdict"]) == (10, "absent")
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], *([row.name] for row in COMMANDS if row.name not in dubctl.VERBS)])

@@ -1,6 +1,5 @@
 """dubseedctl guard: what a script may count on, with a daemon and without."""
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from dubseedd.engine.store import Store
 from dubseedd.names import MANIFEST
 from tests.cli.conftest import Ctl, ToyDaemon, ended
 from tests.support.bundles import model_files, write_bundle
+from tests.support.schema import document
 from tests.support.users import NOBODY, needs_root
 
 FILES = model_files()
@@ -108,10 +108,10 @@ async def test_the_daemon_is_asked_first(toy: ToyDaemon, start_ctl: Ctl, store: 
         Name="tiny", Path=str(store / "tiny"), ManifestSha256=bundle.manifest_sha256, VerifiedAt=bundle.verified_at
     )
     said = await ended(await start_ctl("guard", "tiny", "--json"))
-    told = json.loads(said.out)
+    told = document(said.out)
     assert (said.status, told["command"], told["verdict"], told["next"]) == (0, "seed guard", "whole", "")
     said = await ended(await start_ctl("guard", "other", "--json"))
-    assert (said.status, json.loads(said.out)["verdict"]) == (10, "absent")
+    assert (said.status, document(said.out)["verdict"]) == (10, "absent")
 
 
 async def test_a_daemon_that_fails_cannot_tell_and_that_is_no_other_status(toy: ToyDaemon, start_ctl: Ctl) -> None:

@@ -11,6 +11,7 @@ from typing import IO
 import pytest
 
 from tests.support.bundles import contents, model_files, published, write_bundle
+from tests.support.schema import document
 
 FILES = model_files()
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -107,7 +108,7 @@ def test_json_tells_of_every_bundle(seed: Path, store: Path, ctl: Run) -> None:
     write_bundle(seed / "models/bad", {**FILES, "x.pkl": b"1"})
     write_bundle(seed / "models/good", FILES)
     done = ctl("sync", "--from", str(seed), "--json")
-    told = json.loads(done.stdout)
+    told = document(done.stdout)
     assert (told["schemaVersion"], told["command"], told["store"]) == (1, "seed sync", str(store))
     outcomes = {bundle["name"]: bundle["outcome"] for bundle in told["bundles"]}
     assert outcomes == {"bad": "refused", "good": "installed"}
@@ -191,7 +192,7 @@ def test_verify_offline_finds_what_was_damaged(seed: Path, store: Path, ctl: Run
     done = ctl("verify", "--offline", "tiny")
     assert done.returncode == 1
     assert "tokenizer.json of tiny is damaged" in done.stderr
-    told = json.loads(ctl("verify", "--offline", "--json").stdout)
+    told = document(ctl("verify", "--offline", "--json").stdout)
     assert told["bundles"][0]["error"]["name"] == "org.dubnium.Seed1.Error.ChecksumMismatch"
     assert events(store) == ["bundle-installed", "bundle-damaged", "bundle-damaged"]
 

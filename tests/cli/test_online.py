@@ -1,7 +1,6 @@
 """dubseedctl and a daemon that does the rare things: jobs that end unseen, and a daemon that goes away."""
 
 import asyncio
-import json
 import os
 import pty
 import signal
@@ -15,6 +14,7 @@ from dbus_next import Message
 from dubseedd.adapters.bus import DBUS, DBUS_PATH, CallFailed, Variant
 from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH
 from tests.cli.conftest import LIMIT_SECONDS, MANAGER, Connect, Ctl, ToyDaemon, ended
+from tests.support.schema import document
 
 FAILURE = ("org.dubnium.Seed1.Error.NoSpace", "the store is full; make room")
 
@@ -152,7 +152,7 @@ async def test_options_reach_the_daemon(toy: ToyDaemon, start_ctl: Ctl) -> None:
     )
     assert said.status == 0
     assert asked == [["/dev/sdb1", "tiny", {"dry-run": True, "replace-foreign": True}]]
-    assert json.loads(said.out)["jobs"][0]["bytesTotal"] == 2000
+    assert document(said.out)["jobs"][0]["bytesTotal"] == 2000
 
 
 async def test_watch_forever_outlives_the_job_and_the_daemon(toy: ToyDaemon, start_ctl: Ctl, connect: Connect) -> None:
@@ -238,7 +238,7 @@ async def test_the_history_ends_with_the_newest(toy: ToyDaemon, start_ctl: Ctl) 
     said = await ended(await start_ctl("history", "--bundle", "tiny", "-n", "2"))
     assert [line.rpartition("  ")[2] for line in said.out.splitlines()] == ["event 0", "event 2"]
     said = await ended(await start_ctl("history", "--json"))
-    assert [event["message"] for event in json.loads(said.out)["events"]] == ["event 2", "event 1", "event 0"]
+    assert [event["message"] for event in document(said.out)["events"]] == ["event 2", "event 1", "event 0"]
     assert toy.calls[-1].body == [20]
 
 
@@ -268,3 +268,22 @@ def terminal() -> Iterator[tuple[int, int]]:
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+async def test_a_history_with_nothing_in_it_says_so(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    toy.on["GetHistory"] = lambda path, args: [[]]
+    said = await ended(await start_ctl("history", "--bundle", "tiny"))
+    assert said == (0, "nothing has happened yet to tiny\n", "")
+
+
+@pytest.mark.parametrize(
+    ("no_color", "term", "coloured"), [("", "xterm", True), ("1", "xterm", False), ("", "dumb", False)]
+)
+async def test_the_status_has_colours_for_a_terminal_whose_user_wants_them(
+    toy: ToyDaemon, start_ctl: Ctl, no_color: str, term: str, coloured: bool
+) -> None:
+    with terminal() as (ours, theirs):
+        said = await ended(await start_ctl("status", stdout=theirs, NO_COLOR=no_color, TERM=term))
+        text = os.read(ours, 65536).decode()
+    assert said.status == 0
+    assert ("\033[1mNext:\033[0m" in text, "\033" in text) == (coloured, coloured)

@@ -8,7 +8,7 @@ from rich.console import Console, Group
 
 from dubseedd.cli import screen
 from dubseedd.cli.screen import BUNDLES_MOST, Rates, Screen
-from dubseedd.cli.views import NO_ERROR, JobView, ManagerView, Offered, Progress, SeedView, State
+from dubseedd.cli.views import NO_ERROR, Error, JobView, ManagerView, Offered, Progress, SeedView, State
 
 MANAGER = ManagerView("0.1.0", "working", "copying tiny: file 2 of 9, 40 %", NO_ERROR, False, "/store", "integrity")
 SEED = SeedView(
@@ -34,6 +34,20 @@ def test_a_stick_shows_what_it_brings_what_is_there_already_and_what_is_refused(
         ["tiny", "1.00", "GiB", "new"],
         ["qwen", "1.00", "GiB", "current"],
     ]
+
+
+def test_in_sixty_columns_names_give_way_and_what_is_said_of_them_stays() -> None:
+    long = Offered("a-model-with-a-very-long-name-70b-instruct-q4", 1 << 30, "d", "new")
+    bad = Offered("bad", 0, "", "org.dubnium.Seed1.Error.ManifestMissing")
+    seed = replace(
+        SEED, bundles=(long, bad), error=Error("E", "it is mounted at a place of somebody else's; unmount it")
+    )
+    lines = drawn([], seed, columns=60)
+    assert max(map(len, lines)) <= 60
+    assert " ".join(lines[:2]).endswith(": working")
+    text = " ".join(" ".join(lines).split())
+    for words in ("1.00 GiB new", "- refused: ManifestMissing", "somebody else's; unmount it"):
+        assert words in text
 
 
 def test_that_a_stick_may_be_pulled_stands_beside_it() -> None:

@@ -1,6 +1,7 @@
 """What is printed follows from what is shown to it."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -111,6 +112,28 @@ def test_status_shows_every_verdict_by_its_short_name() -> None:
     assert "ACME Stick" in text
     assert "UnsafeModel" in text
     assert "org.dubnium" not in text
+
+
+def test_in_sixty_columns_the_names_give_way() -> None:
+    long = "a-model-with-a-very-long-name-70b-instruct-q4"
+    offered = Offered(long, 1 << 30, "d", "new")
+    state = replace(
+        EMPTY,
+        seeds=(replace(SEED, bundles=(offered,)),),
+        jobs=(replace(JOB, bundle=long, bytes_total=4000, bytes_done=1600),),
+        bundles=(replace(BUNDLE, name=long),),
+    )
+    rows = [line for line in show.status(state, width=60).splitlines() if "a-model-w" in line]
+    assert len(rows) == 3
+    assert max(map(len, rows)) <= 60
+
+
+def test_colours_change_nothing_but_the_colours() -> None:
+    state = replace(EMPTY, seeds=(replace(SEED, error=Error("n", "because")),), bundles=(BUNDLE,))
+    coloured = show.status(state, paint=show.in_colour)
+    assert re.sub("\033\\[[0-9]+m", "", coloured) == show.status(state)
+    for words, colour in (("idle", 32), ("current", 32), ("UnsafeModel", 31), ("because", 31), ("Next:", 1)):
+        assert f"\033[{colour}m{words}\033[0m" in coloured
 
 
 def test_json_has_its_version_its_command_and_camel_case_keys() -> None:

@@ -1,6 +1,5 @@
 """dubseedctl and the real daemon: what a person types, and its exit status."""
 
-import json
 import subprocess
 import sys
 
@@ -9,6 +8,7 @@ import pytest
 from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.support.bundles import model_files
 from tests.support.daemon import Client, Daemon
+from tests.support.schema import document
 
 pytestmark = pytest.mark.integration
 
@@ -48,7 +48,7 @@ async def test_status_and_list_tell_what_is_there(
     status = ctl(process, "status")
     assert status.returncode == 0
     assert status.stdout.endswith("Next: nothing to do; you may pull the stick\n")
-    told = json.loads(ctl(process, "status", "--json").stdout)
+    told = document(ctl(process, "status", "--json").stdout)
     assert told["command"] == "seed status"
     assert told["seeds"][0]["bundles"][0]["verdict"] == "current"
     assert told["daemon"]["safeToRemove"] is True
@@ -95,7 +95,7 @@ async def test_sync_follows_its_job_to_the_end(
     assert not (process.store / "tiny").exists()
     done = ctl(process, "sync", "--bundle", "tiny", "--json")
     assert done.returncode == 0
-    assert json.loads(done.stdout)["jobs"][0]["state"] == "done"
+    assert document(done.stdout)["jobs"][0]["state"] == "done"
     assert (process.store / "tiny").exists()
 
 

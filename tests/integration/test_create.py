@@ -1,7 +1,6 @@
 """dubseedctl create, real sticks and the real daemon: what is made is published, beside a daemon that runs as well."""
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -16,6 +15,7 @@ from tests.machine import Machine
 from tests.support.bundles import contents, model_files, write_files
 from tests.support.daemon import Client, Daemon
 from tests.support.hfcache import write_cache
+from tests.support.schema import document
 from tests.support.sticks import LABEL, mounted
 from tools.machine import run, succeeds
 
@@ -90,7 +90,7 @@ async def test_a_refresh_in_a_mount_of_somebody_else_is_an_update(
         write_files(tmp_path / "tiny", NEWER)
         done = await create(tmp_path, dict(process.environment), tmp_path / "tiny", str(point), "--json")
         assert done.returncode == 0, done.stderr
-        digest = json.loads(done.stdout)["bundle"]["manifestSha256"]
+        digest = document(done.stdout)["bundle"]["manifestSha256"]
 
         async def updated() -> bool:
             return (await client.bundles())["tiny"]["ManifestSha256"] == digest

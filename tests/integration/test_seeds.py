@@ -1,7 +1,6 @@
 """dubseedctl format and check on real devices: what a person types, with the real UDisks2 and polkit."""
 
 import asyncio
-import json
 import os
 import pty
 import subprocess
@@ -19,6 +18,7 @@ from tests.machine import Machine
 from tests.support.bundles import contents, model_files, published, write_bundle, write_files
 from tests.support.daemon import Client
 from tests.support.partitions import partitions
+from tests.support.schema import document
 from tests.support.sticks import LABEL
 from tests.support.users import NOBODY
 from tools.image import attached
@@ -127,13 +127,13 @@ async def test_a_drive_becomes_a_seed_that_is_filled_by_hand_checked_and_publish
     await client.until_bundle("tiny")
     await client.until_safe()
     assert contents(process.store / "tiny") == published(FILES)
-    again = json.loads(ctl("check", seed, "--json").stdout)
+    again = document(ctl("check", seed, "--json").stdout)
     assert (again["seed"]["device"], again["bundles"][0]["verdict"]) == (seed, "current")
 
 
 def test_by_default_it_is_exfat_and_every_system_shows_it(ctl: Ctl, drive: str) -> None:
     made = ctl("format", drive, "--any", "--expected", "my-stick", "--json")
-    told = json.loads(made.stdout)
+    told = document(made.stdout)
     assert (made.returncode, told["command"]) == (0, "seed format")
     assert told["seed"] == {"device": f"{drive}p1", "filesystem": "exfat", "label": LABEL, "size": 254 << 20}
     assert told["drive"]["parts"][0]["node"] == drive
