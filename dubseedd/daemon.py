@@ -38,6 +38,7 @@ from dubseedd.errors import Failure
 from dubseedd.names import BUS_NAME, RUNTIME_FOLDER
 from dubseedd.service.board import Listener
 from dubseedd.service.conductor import Conductor, runtime_folder
+from dubseedd.service.metrics import Metrics
 
 log = logging.getLogger("dubseedd")
 
@@ -125,6 +126,7 @@ class Daemon:
         """Everything up to READY; what hangs here, a bus or a disk, holds up no stop."""
         self._conductor.board.listeners.append(Publisher(self._conductor, self._tree))
         self._conductor.board.listeners.append(StatusLine(self._conductor, self._manager))
+        self._conductor.board.listeners.append(Metrics(self._conductor))
         connection = await self._connect()
         undo.push_async_callback(self._disconnect)
         for helper in (self._stay_connected(connection), self._pet()):

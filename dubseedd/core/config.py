@@ -70,6 +70,13 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Where the metrics go; empty: nowhere."""
+
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     seed: SeedConfig = field(default_factory=SeedConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
@@ -77,6 +84,7 @@ class Config:
     trust: TrustConfig = field(default_factory=TrustConfig)
     scrub: ScrubConfig = field(default_factory=ScrubConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
 
 
 class Option(NamedTuple):
@@ -182,9 +190,10 @@ OPTIONS = (
         "server",
         "unit",
         "unit",
-        _matching(r"[A-Za-z0-9:_.@\\-]+\.service|"),
+        _matching(_SERVICE),
         'a unit such as "vllm.service", or "" for none',
     ),
+    Option("metrics", "folder", "folder", _matching(r"(/[^\x00-\x1f\x7f]*)?"), 'an absolute path, or "" for none'),
 )
 
 _TABLES: Mapping[str, type] = {
@@ -194,6 +203,7 @@ _TABLES: Mapping[str, type] = {
     "trust": TrustConfig,
     "scrub": ScrubConfig,
     "server": ServerConfig,
+    "metrics": MetricsConfig,
 }
 
 
