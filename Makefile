@@ -28,6 +28,7 @@ VENDOR ?= yes
 bindir = $(PREFIX)/bin
 libdir = $(PREFIX)/lib/dubseedd
 unitdir = $(PREFIX)/lib/systemd/system
+userunitdir = $(PREFIX)/lib/systemd/user
 catalogdir = $(PREFIX)/lib/systemd/catalog
 tmpfilesdir = $(PREFIX)/lib/tmpfiles.d
 rulesdir = $(PREFIX)/lib/udev/rules.d
@@ -42,9 +43,10 @@ config = $(SYSCONFDIR)/dubnium/dubseedd.toml
 
 # source:destination of every single file, for install and uninstall alike; the configuration is a case of its own.
 FILES = \
-  packaging/bin/dubseedd:$(bindir)/dubseedd \
-  packaging/bin/dubseedctl:$(bindir)/dubseedctl \
-  packaging/bin/dubctl-seed:$(bindir)/dubctl-seed \
+  packaging/bin/launcher:$(bindir)/dubseedd \
+  packaging/bin/launcher:$(bindir)/dubseedctl \
+  packaging/bin/launcher:$(bindir)/dubctl-seed \
+  packaging/bin/launcher:$(bindir)/dubseed-notify \
   systemd/dubseedd.service:$(unitdir)/dubseedd.service \
   systemd/dubseedd.tmpfiles.conf:$(tmpfilesdir)/dubseedd.conf \
   udev/80-dubseedd.rules:$(rulesdir)/80-dubseedd.rules \
@@ -52,12 +54,14 @@ FILES = \
   packaging/dbus/org.dubnium.Seed1.service:$(dbusdir)/system-services/org.dubnium.Seed1.service \
   packaging/polkit/org.dubnium.seed1.policy:$(actiondir)/org.dubnium.seed1.policy \
   dubseedd/bus/org.dubnium.Seed1.xml:$(dbusdir)/interfaces/org.dubnium.Seed1.xml \
+  dubseedd/cli/dubseedctl.schema.json:$(datadir)/dubseedd/dubseedctl.schema.json \
+  packaging/dbusmock/dubseedd.py:$(datadir)/python-dbusmock/templates/dubseedd.py \
   systemd/dubseedd.catalog:$(catalogdir)/dubseedd.catalog \
   $(foreach page,$(wildcard packaging/man/*.[1-8]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
-  $(patsubst %,%:$(datadir)/bash-completion/completions/dubseedctl,$(wildcard packaging/completions/dubseedctl.bash)) \
-  $(patsubst %,%:$(datadir)/zsh/site-functions/_dubseedctl,$(wildcard packaging/completions/_dubseedctl)) \
-  $(patsubst %,%:$(datadir)/fish/vendor_completions.d/dubseedctl.fish,$(wildcard packaging/completions/dubseedctl.fish)) \
-  $(patsubst %,%:$(PREFIX)/lib/systemd/user/dubseed-notify.service,$(wildcard systemd/user/dubseed-notify.service))
+  packaging/completions/dubseedctl.bash:$(datadir)/bash-completion/completions/dubseedctl \
+  packaging/completions/_dubseedctl:$(datadir)/zsh/site-functions/_dubseedctl \
+  packaging/completions/dubseedctl.fish:$(datadir)/fish/vendor_completions.d/dubseedctl.fish \
+  systemd/user/dubseed-notify.service:$(userunitdir)/dubseed-notify.service
 
 .PHONY: help provision try test lint coverage torture vm vm-test vm-torture vm-provision fuzz fuzz-bus measure \
   man completions picture bench install uninstall dist wheel deb deb-test rpm clean
@@ -108,7 +112,8 @@ man: provision  ## make the manual pages that follow from the code anew
 completions: provision  ## make what the shells complete anew
 	@$(PYTHON_VENV) -m tools.completions
 
-picture: provision  ## draw docs/watch.svg anew, from a real sync
+picture: provision  ## draw docs/watch.svg and docs/notify.png anew, from a real sync
+	@tools/provision scrot:scrot
 	@$(PYTHON_VENV) -m tools.picture
 
 measure: provision  ## what one sync and an idle daemon cost on this machine

@@ -64,10 +64,12 @@ def test_every_file_goes_where_its_reader_looks(stage: Path) -> None:
         "/etc/dubnium/dubseedd.toml",
         "/usr/local/bin/dubseedctl",
         "/usr/local/bin/dubctl-seed",
+        "/usr/local/bin/dubseed-notify",
         "/usr/local/share/bash-completion/completions/dubseedctl",
         "/usr/local/share/fish/vendor_completions.d/dubseedctl.fish",
         "/usr/local/share/zsh/site-functions/_dubseedctl",
         "/usr/local/share/man/man1/dubctl-seed.1",
+        "/usr/local/share/man/man1/dubseed-notify.1",
         "/usr/local/share/man/man1/dubseedctl.1",
         "/usr/local/share/man/man5/dubseedd.toml.5",
         "/usr/local/share/man/man5/org.dubnium.Seed1.5",
@@ -75,8 +77,11 @@ def test_every_file_goes_where_its_reader_looks(stage: Path) -> None:
         "/usr/local/share/man/man8/dubseedd.8",
         "/usr/local/bin/dubseedd",
         "/usr/local/lib/systemd/system/dubseedd.service",
+        "/usr/local/lib/systemd/user/dubseed-notify.service",
         "/usr/local/lib/tmpfiles.d/dubseedd.conf",
         "/usr/local/lib/udev/rules.d/80-dubseedd.rules",
+        "/usr/local/share/dubseedd/dubseedctl.schema.json",
+        "/usr/local/share/python-dbusmock/templates/dubseedd.py",
         "/usr/local/share/dbus-1/interfaces/org.dubnium.Seed1.xml",
         "/usr/local/share/dbus-1/system-services/org.dubnium.Seed1.service",
         "/usr/share/polkit-1/actions/org.dubnium.seed1.policy",
@@ -89,6 +94,8 @@ def test_the_policy_of_a_distribution_package_stays_out_of_etc(tmp_path: Path) -
     assert {file for file in files(tmp_path) if file.startswith("/etc/")} == {"/etc/dubnium/dubseedd.toml"}
     unit = (tmp_path / "usr/lib/systemd/system/dubseedd.service").read_text()
     assert "ExecStart=/usr/bin/dubseedd\n" in unit
+    unit = (tmp_path / "usr/lib/systemd/user/dubseed-notify.service").read_text()
+    assert "ExecStart=/usr/bin/dubseed-notify\n" in unit
 
 
 def test_no_file_knows_the_stage(stage: Path) -> None:
@@ -96,9 +103,15 @@ def test_no_file_knows_the_stage(stage: Path) -> None:
     assert knowing == []
 
 
-@pytest.mark.parametrize("program", ["dubseedd", "dubseedctl"])
+@pytest.mark.parametrize("program", ["dubseedd", "dubseedctl", "dubseed-notify"])
 def test_the_installed_programs_run_from_the_stage(stage: Path, program: str) -> None:
     assert program in run(stage / "usr/local/bin" / program, "--help")
+
+
+def test_the_installed_plug_in_of_dubctl_runs_from_the_stage(stage: Path) -> None:
+    """It has no --help, and says what it takes."""
+    done = subprocess.run((stage / "usr/local/bin/dubctl-seed", "--help"), capture_output=True, text=True, check=False)
+    assert (done.returncode, "dubctl seed takes one of" in done.stderr) == (2, True)
 
 
 def test_uninstall_leaves_nothing(tmp_path: Path) -> None:

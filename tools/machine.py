@@ -124,12 +124,7 @@ def private_bus(undo: ExitStack, folder: Path) -> str:
     config = folder / "bus.conf"
     config.write_text(BUS_CONFIG.format(address=f"unix:abstract={folder}/bus", policy=POLICY))
     argv = ("dbus-daemon", "--nofork", "--nopidfile", "--print-address", f"--config-file={config}")
-    bus = start(undo, folder, *argv, environment=os.environ, stdout=subprocess.PIPE)
-    assert bus.stdout is not None
-    undo.callback(bus.stdout.close)
-    if not (address := bus.stdout.readline().decode().strip()):
-        raise CannotRun(f"dbus-daemon does not start: {(folder / 'dbus-daemon.log').read_text().strip()}")
-    return address
+    return first_line(undo, folder, *argv)
 
 
 # Programs
@@ -162,6 +157,22 @@ def start(
         )
     undo.callback(stop, process)
     return process
+
+
+def first_line(undo: ExitStack, folder: Path, *argv: str) -> str:
+    """Start a daemon that says on its first line where it can be found. CannotRun where it says nothing."""
+    process = start(undo, folder, *argv, environment=os.environ, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    undo.callback(process.stdout.close)
+    if not (told := process.stdout.readline().decode().strip()):
+        name = Path(argv[0]).name
+        raise CannotRun(f"{name} does not start: {(folder / f'{name}.log').read_text().strip()}")
+    return told
+
+
+def start_display(undo: ExitStack, folder: Path, size: str) -> str:
+    """Start an X server that nobody looks at, of WIDTHxHEIGHT; the name of its display."""
+    return ":" + first_line(undo, folder, "Xvfb", "-displayfd", "1", "-screen", "0", f"{size}x24", "-nolisten", "tcp")
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:

@@ -1,6 +1,9 @@
-"""`make picture`: what `dubseedctl watch` shows in the middle of a real sync, drawn into docs/watch.svg.
+"""`make picture`: what a person sees in the middle of a real sync.
 
-Two sticks are plugged in, one with a bundle that is refused; the picture is taken when a job is half done.
+    docs/watch.svg          dubseedctl watch
+    docs/notify.png         dubseed-notify, on a desktop that shows nothing else
+
+Two sticks are plugged in, one with a bundle that is refused; the pictures are taken when a job is half done.
 """
 
 import asyncio
@@ -19,10 +22,28 @@ from dubseedd.cli.screen import Screen
 from dubseedd.names import DEFAULT_LABEL
 from tools.bundle import make_bundle
 from tools.image import attached, empty_image
-from tools.machine import CannotRun
+from tools.machine import CannotRun, first_line, run, start, start_display
 from tools.tryout import Try
 
-OUTPUT = Path("docs/watch.svg")
+SCREEN = Path("docs/watch.svg")
+DESKTOP = Path("docs/notify.png")
+DESKTOP_SIZE = "420x300"
+DUNSTRC = """[global]
+    width = 398
+    height = 100
+    origin = top-left
+    offset = 10x10
+    font = DejaVu Sans 10
+    frame_width = 1
+    frame_color = "#888888"
+    separator_height = 1
+    show_indicators = no
+    format = "<b>%s</b>\\n%b"
+[low]
+    background = "#222222"
+    foreground = "#dddddd"
+    highlight = "#4e9a06"
+"""
 COLUMNS = 88
 SIZE_BYTES = 1 << 30
 HALF = 55
@@ -50,14 +71,27 @@ def main() -> int:
         this = Try(undo, folder)
         os.environ.update(this.machine.environment)
         this.start_daemon()
+        display = start_desktop(undo, folder)
         for image in sticks:
             undo.enter_context(attached(image))
         drawing = asyncio.run(half_way())
+        run("scrot", "--overwrite", str(DESKTOP), environment={**os.environ, "DISPLAY": display})
         console = Console(width=COLUMNS, record=True, file=io.StringIO())
         console.print(drawing)
-        console.save_svg(str(OUTPUT), title="dubseedctl watch", clear=False)
-    print(f"{OUTPUT} is drawn")
+        console.save_svg(str(SCREEN), title="dubseedctl watch", clear=False)
+    print(f"{SCREEN} and {DESKTOP} are drawn")
     return 0
+
+
+def start_desktop(undo: ExitStack, folder: Path) -> str:
+    """A session with a notification server and dubseed-notify; the name of its display."""
+    display = start_display(undo, folder, DESKTOP_SIZE)
+    address = first_line(undo, folder, "dbus-daemon", "--session", "--nofork", "--print-address")
+    session = {**os.environ, "DISPLAY": display, "DBUS_SESSION_BUS_ADDRESS": address}
+    (folder / "dunstrc").write_text(DUNSTRC)
+    start(undo, folder, "dunst", "-config", str(folder / "dunstrc"), environment=session)
+    start(undo, folder, sys.executable, "-m", "dubseedd.desktop.main", environment=session)
+    return display
 
 
 def stick(folder: Path, name: str, size_bytes: int, bundle: str) -> Path:

@@ -1,0 +1,98 @@
+"""The notification server of a session, which speaks org.freedesktop.Notifications.
+
+Source: the Desktop Notifications Specification, 1.2.
+
+A session without one is quiet: nothing is sent until a server appears.
+"""
+
+import html
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Self
+
+from dubseedd.adapters.bus import DBUS, BusGone, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.desktop.notices import Button, Mood, Notice
+
+log = logging.getLogger(__name__)
+
+NAME = "org.freedesktop.Notifications"
+PATH = "/org/freedesktop/Notifications"
+APPLICATION = "dubseedd"
+LIMIT_SECONDS = 10.0
+SERVERS_CHOICE = -1
+NEVER = 0
+LOW, NORMAL, CRITICAL = 0, 1, 2
+LOOKS = {
+    Mood.GOING: ("drive-removable-media", LOW, "transfer", NEVER),
+    Mood.WELL: ("drive-removable-media", NORMAL, "transfer.complete", SERVERS_CHOICE),
+    Mood.WRONG: ("dialog-error", CRITICAL, "transfer.error", NEVER),
+}
+"""Icon, urgency, category, and after how many milliseconds it disappears by itself."""
+
+
+class NotificationServer:
+    """Shows notices under numbers of its own; calls `pressed(number, button)` and `closed(number)` as that happens."""
+
+    def __init__(self, session: Connection) -> None:
+        self._session = session
+        self._there = True
+        self._abilities: Collection[str] = ()
+        self.pressed: Callable[[int, Button], None] = lambda *_: None
+        self.closed: Callable[[int], None] = lambda _: None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, address: str) -> AsyncIterator[Self]:
+        """Connect to the bus of a session. Raises BusGone or TimeoutError."""
+        session = await Connection.open(address)
+        try:
+            server = cls(session)
+            await session.subscribe(Match(sender=NAME, path=PATH, interface=NAME), server._on_signal)
+            comes = Match(sender=DBUS, member="NameOwnerChanged", arg0=NAME)
+            await session.subscribe(comes, server._on_owner)
+            yield server
+        finally:
+            await session.close()
+
+    async def show(self, notice: Notice, replaces: int = 0) -> int:
+        """Show a notice, in the place of an earlier one that is still there; its number, or 0 where nobody shows it."""
+        if not self._there:
+            return 0
+        try:
+            self._abilities = self._abilities or (await self._call("GetCapabilities"))[0]
+            (number,) = await self._call("Notify", "susssasa{sv}i", *self._words(notice, replaces))
+        except (RemoteError, TimeoutError) as error:
+            log.debug("nobody shows notifications here (%s)", error)
+            self._there = False
+            return 0
+        return int(number)
+
+    def _words(self, notice: Notice, replaces: int) -> Sequence[object]:
+        """A notice as the server takes it, without what it cannot do."""
+        icon, urgency, category, disappears = LOOKS[notice.mood]
+        hints = {"urgency": Variant("y", urgency), "category": Variant("s", category)}
+        if notice.percent is not None:
+            hints["value"] = Variant("i", notice.percent)
+        body = html.escape(notice.body, quote=False) if "body-markup" in self._abilities else notice.body
+        buttons = notice.buttons if "actions" in self._abilities else ()
+        keys = [word for button in buttons for word in (button.name, button.value)]
+        return [APPLICATION, replaces, icon, notice.summary, body, keys, hints, disappears]
+
+    async def close(self, number: int) -> None:
+        """Take a notice away; one that is gone already is left alone."""
+        with suppress(RemoteError, TimeoutError, BusGone):
+            await self._call("CloseNotification", "u", number)
+
+    async def _call(self, member: str, signature: str = "", *body: object) -> list[Any]:
+        return await self._session.call(NAME, PATH, NAME, member, signature, body, timeout_seconds=LIMIT_SECONDS)
+
+    def _on_signal(self, signal: Signal) -> None:
+        if signal.member == "NotificationClosed":
+            self.closed(signal.body[0])
+        elif signal.member == "ActionInvoked" and signal.body[1] in Button.__members__:
+            self.pressed(signal.body[0], Button[signal.body[1]])
+
+    def _on_owner(self, signal: Signal) -> None:
+        """Another server, or none; what can be asked of it is not known yet."""
+        self._there, self._abilities = bool(signal.body[2]), ()
