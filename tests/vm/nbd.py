@@ -37,6 +37,7 @@ class Drive:
     bad: set[int] = field(default_factory=set)
     fickle: set[int] = field(default_factory=set)
     bytes_read: int = 0
+    bytes_written: int = 0
     _written: dict[int, bytes] = field(default_factory=dict, repr=False)
     _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
     _hung: bool = False
@@ -80,9 +81,16 @@ class Drive:
 
     def until_read(self, byte_count: int, seconds: float) -> None:
         """Wait until so many bytes have been read since the drive was made."""
+        self._until(lambda: self.bytes_read, byte_count, seconds)
+
+    def until_written(self, byte_count: int, seconds: float) -> None:
+        """The same for what is written."""
+        self._until(lambda: self.bytes_written, byte_count, seconds)
+
+    def _until(self, counter: Callable[[], int], byte_count: int, seconds: float) -> None:
         with self._changed:
-            if not self._changed.wait_for(lambda: self.bytes_read >= byte_count, seconds):
-                raise AssertionError(f"{self.bytes_read:,} of {byte_count:,} bytes read within {seconds:.0f} s")
+            if not self._changed.wait_for(lambda: counter() >= byte_count, seconds):
+                raise AssertionError(f"{counter():,} of {byte_count:,} bytes moved within {seconds:.0f} s")
 
     def sector_of(self, data: bytes) -> int:
         """The first sector that is full of this file's data."""
@@ -160,6 +168,9 @@ class Drive:
             return
         for start in range(0, len(data), SECTOR_BYTES):
             self._written[(offset + start) // SECTOR_BYTES] = data[start : start + SECTOR_BYTES]
+        with self._changed:
+            self.bytes_written += len(data)
+            self._changed.notify_all()
 
 
 def receive(connection: socket.socket, length: int) -> bytes:
