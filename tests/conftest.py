@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -10,6 +11,9 @@ from dubseedd.adapters.bus import Connection
 pytest_plugins = ["tests.machine", "tests.support.world"]
 
 Connect = Callable[[], Awaitable[Connection]]
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""The job of a shell in the background ignores Ctrl-C, and so does whatever it starts; the tests press it."""
 
 
 @pytest.fixture

@@ -41,7 +41,18 @@ def mounted(image: Path, options: str = "rw") -> Iterator[Path]:
             run("umount", str(folder))
     finally:
         run("udevadm", "control", "--start-exec-queue")
-        run("udevadm", "settle", "--timeout=30")
+        settle()
+
+
+def settle() -> None:
+    """Wait until udevd has nothing to do, at most 30 s.
+
+    A queue that stood still for so long has been seen a few times, on a loaded machine. udevd looks at its queue when
+    anything reaches it, and an event that it puts off has one timer that is not set again: so it is given a reason.
+    """
+    if not succeeds("udevadm", "settle", "--timeout=15"):
+        run("udevadm", "control", "--ping")
+        run("udevadm", "settle", "--timeout=15")
 
 
 @dataclass(frozen=True)
