@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.entries: list[Entry] = []
         self._grown = threading.Condition()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.connect(str(path))
+        with ExitStack() as undo:
+            self._socket = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            self._socket.connect(str(path))
+            undo.pop_all()
         self._thread = threading.Thread(target=self._follow, name="journal", daemon=True)
         self._thread.start()
 

@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,12 +29,14 @@ class Qmp:
 
     @classmethod
     def connect(cls, path: Path) -> Self:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.connect(str(path))
-        qmp = cls(connection)
-        qmp._receive(COMMAND_SECONDS)  # the greeting
-        qmp.command("qmp_capabilities")
-        return qmp
+        with ExitStack() as undo:
+            connection = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            connection.connect(str(path))
+            qmp = cls(connection)
+            qmp._receive(COMMAND_SECONDS)  # the greeting
+            qmp.command("qmp_capabilities")
+            undo.pop_all()
+            return qmp
 
     def close(self) -> None:
         self._socket.close()
