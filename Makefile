@@ -63,8 +63,8 @@ FILES = \
   packaging/completions/dubseedctl.fish:$(datadir)/fish/vendor_completions.d/dubseedctl.fish \
   systemd/user/dubseed-notify.service:$(userunitdir)/dubseed-notify.service
 
-.PHONY: help provision try test lint coverage torture vm vm-test vm-torture vm-provision fuzz fuzz-bus measure \
-  man completions picture bench install uninstall dist wheel deb deb-test rpm clean
+.PHONY: help provision test-provision vm-provision try test lint coverage torture vm vm-test vm-torture fuzz fuzz-bus \
+  measure man completions picture bench install uninstall dist wheel deb deb-test rpm clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -72,19 +72,23 @@ help:  ## this list
 provision:
 	@tools/provision
 
+test-provision:
+	@tools/provision exfatprogs:mkfs.exfat xfsprogs:mkfs.xfs btrfs-progs:mkfs.btrfs rsync:rsync strace:strace \
+	  python3-dbusmock:python3 dunst:dunst xvfb:Xvfb fonts-dejavu-core:dunst zsh:zsh fish:fish libxml2-utils:xmllint
+
 try: provision  ## run the main job here and now [SIZE=4GiB] [SEED=/dev/sdX1, a real stick]
 	@$(PYTHON_VENV) -m tools.tryout --size "$(SIZE)" --seed "$(SEED)"
 
-test: provision  ## run all tests [PYTEST_ARGS=...]
+test: test-provision  ## run all tests [PYTEST_ARGS=...]
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
 
 lint: provision  ## format, style, types, layers
 	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy -p tools && .venv/bin/lint-imports
 
-coverage: provision  ## run all tests and show the lines that none of them reaches
+coverage: test-provision  ## run all tests and show the lines that none of them reaches
 	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS) && .venv/bin/coverage report --show-missing --skip-covered
 
-torture: provision  ## kill, cut the power, break disks and sticks, for an hour [R1=2000 … R15=100000] [TORTURE_SEED=]
+torture: test-provision  ## kill, cut the power, break disks and sticks, for an hour [R1=2000 … R15=100000] [TORTURE_SEED=]
 	@$(PYTHON_VENV) -m tests.torture $(PYTEST_ARGS)
 
 vm-provision:
@@ -99,7 +103,7 @@ vm-torture: vm-provision  ## there: pull sticks, cut the power, kill the neighbo
 vm: vm-provision  ## boot the machine for yourself, with a shell and a stick to plug
 	@$(PYTHON_VENV) -m tests.vm
 
-fuzz-bus: provision  ## let a stranger say all that can be said on the bus [CALLS=1000000] [FUZZ_SEED=1]
+fuzz-bus: test-provision  ## let a stranger say all that can be said on the bus [CALLS=1000000] [FUZZ_SEED=1]
 	@CALLS="$(CALLS)" FUZZ_SEED="$(FUZZ_SEED)" $(PYTHON_VENV) -m pytest -s tests/integration/test_hostile_callers.py
 
 fuzz: provision  ## feed the parsers what a fuzzer makes up [SECONDS=3600] [TARGET=manifest]
@@ -112,15 +116,15 @@ man: provision  ## make the manual pages that follow from the code anew
 completions: provision  ## make what the shells complete anew
 	@$(PYTHON_VENV) -m tools.completions
 
-picture: provision  ## draw docs/watch.svg and docs/notify.png anew, from a real sync
+picture: test-provision  ## draw docs/watch.svg and docs/notify.png anew, from a real sync
 	@tools/provision scrot:scrot
 	@$(PYTHON_VENV) -m tools.picture
 
-measure: provision  ## what one sync and an idle daemon cost on this machine
+measure: test-provision  ## what one sync and an idle daemon cost on this machine
 	@$(PYTHON_VENV) -m tests.measure
 
 bench: SIZE = 4GiB
-bench: provision  ## compare with the runbook and the disk [SIZE=1GiB] [SMALL=10000] [RUNS=5] [ONLY=throughput,idle]
+bench: test-provision  ## compare with the runbook and the disk [SIZE=1GiB] [SMALL=10000] [RUNS=5] [ONLY=throughput,idle]
 	@command -v rclone >/dev/null || apt-get install -qq --no-install-recommends rclone >/dev/null 2>&1 || true
 	@$(PYTHON_VENV) -m tools.bench --size "$(SIZE)" --small "$(SMALL)" --runs "$(RUNS)" --only "$(ONLY)" \
 	  --output "$(OUTPUT)" --label "$(LABEL)"
