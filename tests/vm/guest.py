@@ -3,7 +3,7 @@
 with Guest(folder, disk) as guest:
     guest.boot()
     guest.plug(Drive(image), port=2)
-    guest.journal.until(60, event="bundle-installed")
+    guest.journal.until(event="bundle-installed")
     guest.cut_power()
     guest.boot()
 """

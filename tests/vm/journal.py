@@ -9,6 +9,9 @@ from typing import Any
 
 Entry = dict[str, Any]
 
+BOUND_SECONDS = 180.0
+"""How long anything is waited for; only a failure takes as long, on however slow a machine."""
+
 
 class NotTold(AssertionError):
     """What should have been said was not."""
@@ -37,7 +40,7 @@ class Journal:
         with self._grown:
             self.entries.clear()
 
-    def until(self, seconds: float, *, after: Entry | None = None, **fields: str) -> Entry:
+    def until(self, seconds: float = BOUND_SECONDS, *, after: Entry | None = None, **fields: str) -> Entry:
         """Wait for an entry with these fields: event="bundle-installed", bundle="tiny", message="a part of it".
 
         With `after` it has to come later than that one.

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.vm.journal import BOUND_SECONDS
+
 SECTOR_BYTES = 512
 FIXED_NEWSTYLE, NO_ZEROES = 1, 2
 OPTION_ABORT, OPTION_GO = 2, 7
@@ -79,18 +81,18 @@ class Drive:
             self._hung = False
             self._changed.notify_all()
 
-    def until_read(self, byte_count: int, seconds: float) -> None:
+    def until_read(self, byte_count: int) -> None:
         """Wait until so many bytes have been read since the drive was made."""
-        self._until(lambda: self.bytes_read, byte_count, seconds)
+        self._until(lambda: self.bytes_read, byte_count)
 
-    def until_written(self, byte_count: int, seconds: float) -> None:
+    def until_written(self, byte_count: int) -> None:
         """The same for what is written."""
-        self._until(lambda: self.bytes_written, byte_count, seconds)
+        self._until(lambda: self.bytes_written, byte_count)
 
-    def _until(self, counter: Callable[[], int], byte_count: int, seconds: float) -> None:
+    def _until(self, counter: Callable[[], int], byte_count: int) -> None:
         with self._changed:
-            if not self._changed.wait_for(lambda: counter() >= byte_count, seconds):
-                raise AssertionError(f"{counter():,} of {byte_count:,} bytes moved within {seconds:.0f} s")
+            if not self._changed.wait_for(lambda: counter() >= byte_count, BOUND_SECONDS):
+                raise AssertionError(f"{counter():,} of {byte_count:,} bytes moved within {BOUND_SECONDS:.0f} s")
 
     def sector_of(self, data: bytes) -> int:
         """The first sector that is full of this file's data."""

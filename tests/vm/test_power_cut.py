@@ -29,10 +29,10 @@ def test_a_power_cut_leaves_the_old_version_or_the_new_one(stick: MakeStick, gue
     old = stick("vfat", seed({NAME: OLD}))
     new = stick("ext4", seed({NAME: NEW}), bytes_per_second=BYTES_PER_SECOND)
     guest.plug(old)
-    guest.journal.until(60, event="bundle-installed")
-    guest.journal.until(60, event="safe-to-remove")
+    guest.journal.until(event="bundle-installed")
+    guest.journal.until(event="safe-to-remove")
     guest.pull(old)
-    guest.journal.until(60, event="seed-removed")
+    guest.journal.until(event="seed-removed")
     guest.save(INSTALLED)
     with Row("R5", f"power cut of a booted machine, {moment}") as row:
         while wants_more(row, amount("R5") // len(MOMENTS)):
@@ -48,12 +48,12 @@ def cut(guest: Guest, drive: Drive, moment: str, fraction: float) -> bool:
     """Cut the power at this moment; was the new version acknowledged by then?"""
     drive.bytes_read = 0
     if moment == "while copying":
-        drive.until_read(int(fraction * SIZE_BYTES), 60)
+        drive.until_read(int(fraction * SIZE_BYTES))
     elif moment == "while publishing":
-        drive.until_read(SIZE_BYTES, 60)
+        drive.until_read(SIZE_BYTES)
         guest.journal.heard(PUBLISHING_SECONDS * fraction, event="bundle-installed")
     else:
-        guest.journal.until(60, event="bundle-installed")
+        guest.journal.until(event="bundle-installed")
     guest.cut_power()
     return bool(guest.journal.told("bundle-installed"))
 
@@ -66,8 +66,8 @@ def recovers(guest: Guest, drive: Drive, *, acknowledged: bool) -> None:
     descriptors = open_descriptors(guest)
     was_new = digests(guest, f"{STORE}/{NAME}") == digests_of(published(NEW))
     guest.plug(drive, port=2)
-    guest.journal.until(60, event="bundle-current" if was_new else "bundle-installed", bundle=NAME)
-    guest.journal.until(60, event="safe-to-remove")
+    guest.journal.until(event="bundle-current" if was_new else "bundle-installed", bundle=NAME)
+    guest.journal.until(event="safe-to-remove")
     assert_published(guest, NEW)
     assert digests(guest, f"{STORE}/.dubseed/previous/{NAME}") == digests_of(published(OLD))
     assert_tidy(guest, descriptors=descriptors)

@@ -50,9 +50,9 @@ def pull(guest: Guest, drive: Drive, *, port: int, offset: int) -> Entry:
     plugs = events(guest).count("seed-added")
     drive.bytes_read, drive.bytes_per_second = 0, BYTES_PER_SECOND
     guest.plug(drive, port=port)
-    drive.until_read(offset, 60)
+    drive.until_read(offset)
     guest.pull(drive)
-    gone = guest.journal.until(60, message=f"usb 2-{port}: USB disconnect")
+    gone = guest.journal.until(message=f"usb 2-{port}: USB disconnect")
     if events(guest).count("seed-added") > plugs:
         gone = guest.journal.until(READY_SECONDS, after=gone, event="seed-removed")
     assert guest.run(*STATE).startswith("s "), "the daemon does not answer"
@@ -65,8 +65,8 @@ def completes(guest: Guest, drive: Drive, *, port: int, after: Entry, descriptor
     acknowledged = "bundle-installed" in events(guest)
     drive.bytes_per_second = 0
     guest.plug(drive, port=port)
-    guest.journal.until(60, after=after, event="bundle-current" if acknowledged else "bundle-installed", bundle=NAME)
-    guest.journal.until(60, after=after, event="safe-to-remove")
+    guest.journal.until(after=after, event="bundle-current" if acknowledged else "bundle-installed", bundle=NAME)
+    guest.journal.until(after=after, event="safe-to-remove")
     assert events(guest).count("job-interrupted") == events(guest).count("job-resumed")
     assert_published(guest, NEW)
     assert_tidy(guest, descriptors=descriptors)
@@ -80,11 +80,11 @@ def events(guest: Guest) -> list[str]:
 def test_a_stick_pulled_at_98_percent_shows_nothing(stick: MakeStick, guest: Guest) -> None:
     drive = stick("vfat", seed({NAME: NEW}), bytes_per_second=BYTES_PER_SECOND)
     guest.plug(drive)
-    drive.until_read(SIZE_BYTES * 98 // 100, 60)
+    drive.until_read(SIZE_BYTES * 98 // 100)
     guest.pull(drive)
-    guest.journal.until(30, event="job-interrupted", bundle=NAME)
+    guest.journal.until(event="job-interrupted", bundle=NAME)
     assert_absent(guest)
     guest.plug(drive, port=2)
-    guest.journal.until(60, event="job-resumed", bundle=NAME)
-    guest.journal.until(60, event="bundle-installed", bundle=NAME)
+    guest.journal.until(event="job-resumed", bundle=NAME)
+    guest.journal.until(event="bundle-installed", bundle=NAME)
     assert_published(guest, NEW)

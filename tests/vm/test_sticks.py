@@ -33,37 +33,37 @@ BIG = model_files(shards=3, shard_bytes=6_000_000)
 def test_each_file_system_is_taken(stick: MakeStick, guest: Guest, filesystem: str, partition: bool) -> None:
     drive = stick(filesystem, seed({NAME: NEW}), partition=partition)
     guest.plug(drive)
-    guest.journal.until(90, event="bundle-installed", bundle=NAME)
-    guest.journal.until(30, event="safe-to-remove")
+    guest.journal.until(event="bundle-installed", bundle=NAME)
+    guest.journal.until(event="safe-to-remove")
     assert_published(guest, NEW)
 
 
 def test_a_stick_that_was_in_other_systems_is_taken_without_their_litter(stick: MakeStick, guest: Guest) -> None:
     guest.plug(stick("exfat", seed({NAME: NEW}, beside=LITTER)))
-    guest.journal.until(60, event="bundle-installed", bundle=NAME)
+    guest.journal.until(event="bundle-installed", bundle=NAME)
     assert_published(guest, NEW)
 
 
 def test_a_stick_made_by_the_runbooks_own_commands_is_taken(stick: MakeStick, guest: Guest) -> None:
     files = {path: data for path, data in seed({NAME: NEW}).items() if not path.endswith("SHA256SUMS")}
     guest.plug(stick("vfat", files, partition=True, runbook=True))
-    guest.journal.until(60, event="bundle-installed", bundle=NAME)
+    guest.journal.until(event="bundle-installed", bundle=NAME)
     assert_published(guest, NEW)
 
 
 @pytest.mark.parametrize("filesystem", ["vfat", "ext4", "xfs"])
 def test_a_write_protected_stick_is_taken(stick: MakeStick, guest: Guest, filesystem: str) -> None:
     guest.plug(stick(filesystem, seed({NAME: NEW}), read_only=True))
-    guest.journal.until(60, event="bundle-installed", bundle=NAME)
+    guest.journal.until(event="bundle-installed", bundle=NAME)
     assert_published(guest, NEW)
 
 
 def test_a_stick_is_mounted_with_every_protection_and_unmounted_when_it_is_read(stick: MakeStick, guest: Guest) -> None:
     guest.plug(stick("exfat", seed({NAME: NEW}), bytes_per_second=1_000_000))
-    guest.journal.until(60, event="seed-mounted")
+    guest.journal.until(event="seed-mounted")
     options = guest.run("findmnt", "--noheadings", "--output", "OPTIONS", "--source", "/dev/sda").split(",")
     assert {"ro", "nosuid", "nodev", "noexec", "nosymfollow"} <= set(options)
-    guest.journal.until(60, event="safe-to-remove")
+    guest.journal.until(event="safe-to-remove")
     assert mounts(guest) == ""
 
 
@@ -72,22 +72,22 @@ def test_an_encrypted_stick_is_taken_once_it_is_unlocked(stick: MakeStick, guest
     guest.run("udevadm", "wait", "--timeout=60", "--settle", "/dev/sda", seconds=90)
     assert guest.journal.told("seed-added") == []
     guest.run("cryptsetup", "open", "--key-file=-", "/dev/sda", "unlocked", stdin=PASSPHRASE)
-    guest.journal.until(60, event="bundle-installed", bundle=NAME)
-    guest.journal.until(30, event="safe-to-remove")
+    guest.journal.until(event="bundle-installed", bundle=NAME)
+    guest.journal.until(event="safe-to-remove")
     assert_published(guest, NEW)
 
 
 def test_the_same_stick_again_is_current_and_its_weights_are_not_read(stick: MakeStick, guest: Guest) -> None:
     drive = stick("vfat", seed({NAME: BIG}))
     guest.plug(drive)
-    guest.journal.until(60, event="bundle-installed", bundle=NAME)
-    guest.journal.until(30, event="safe-to-remove")
+    guest.journal.until(event="bundle-installed", bundle=NAME)
+    guest.journal.until(event="safe-to-remove")
     guest.pull(drive)
-    guest.journal.until(30, event="seed-removed")
+    guest.journal.until(event="seed-removed")
     guest.run("sh", "-c", "echo 3 > /proc/sys/vm/drop_caches")
     drive.bytes_read = 0
     guest.plug(drive, port=2)
-    guest.journal.until(60, event="bundle-current", bundle=NAME)
+    guest.journal.until(event="bundle-current", bundle=NAME)
     assert drive.bytes_read < sum(map(len, BIG.values())) // 2
 
 
@@ -96,6 +96,6 @@ def test_a_stick_of_another_label_is_nobodys_business(stick: MakeStick, guest: G
     guest.plug(other)
     guest.run("udevadm", "wait", "--timeout=60", "--settle", "/dev/disk/by-label/PHOTOS", seconds=90)
     guest.plug(stick("vfat", seed({NAME: NEW})), port=2)
-    guest.journal.until(60, event="bundle-installed", bundle=NAME)
+    guest.journal.until(event="bundle-installed", bundle=NAME)
     assert len(guest.journal.told("seed-added")) == 1
     assert_published(guest, NEW)

@@ -40,10 +40,10 @@ def test_who_sits_at_the_machine_may_sync_without_a_password(stick: MakeStick, g
     guest.run("tee", "/etc/dubnium/dubseedd.d/vm.toml", stdin='[sync]\nautomatic = "off"\n')
     guest.run("systemctl", "reload", "dubseedd")
     guest.plug(drive)
-    guest.journal.until(60, event="safe-to-remove")
+    guest.journal.until(event="safe-to-remove")
     assert guest.journal.told("bundle-installed") == []
     guest.run("sh", "-c", AS_OP, "sh", *SYNC)
-    guest.journal.until(60, event="bundle-installed", bundle=NAME)
+    guest.journal.until(event="bundle-installed", bundle=NAME)
     assert_published(guest, NEW)
 
 
@@ -53,12 +53,12 @@ def test_what_a_user_sets_up_as_a_loop_device_is_no_seed_nor_is_what_stands_on_i
     setup = ("udisksctl", "loop-setup", "--no-user-interaction", "--file", "/srv/of-op.img")
     said = guest.run("sh", "-c", AS_OP, "sh", *setup)
     node = said.rpartition(" as ")[2].strip().rstrip(".")
-    refused = guest.journal.until(60, event="seed-refused", device=node)
+    refused = guest.journal.until(event="seed-refused", device=node)
     guest.run("sh", "-c", STACKED, "sh", node)
-    stacked = guest.journal.until(60, event="seed-refused", device="/dev/dm-0")
+    stacked = guest.journal.until(event="seed-refused", device="/dev/dm-0")
     for entry in (refused, stacked):
         assert f"stands on the loop device {node}, which a user has set up" in str(entry["MESSAGE"])
     guest.run("losetup", "--find", "/srv/stick.img")
-    guest.journal.until(60, event="bundle-installed", bundle=NAME)
+    guest.journal.until(event="bundle-installed", bundle=NAME)
     assert guest.journal.told("seed-mounted")[0].startswith("DUB-SEED (/dev/loop")
     assert len(guest.journal.told("seed-mounted")) == 1
