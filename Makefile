@@ -92,7 +92,8 @@ torture: test-provision  ## kill, cut the power, break disks and sticks, for an 
 	@$(PYTHON_VENV) -m tests.torture $(PYTEST_ARGS)
 
 vm-provision:
-	@tools/provision mmdebstrap:mmdebstrap qemu-system-x86:qemu-system-x86_64 qemu-utils:qemu-img
+	@tools/provision mmdebstrap:mmdebstrap qemu-system-x86:qemu-system-x86_64 qemu-utils:qemu-img \
+	  build-essential:dpkg-buildpackage debhelper:dh dh-python:dh_python3
 
 vm-test: vm-provision  ## boot a machine in QEMU and try everything there that takes USB sticks [PYTEST_ARGS=...]
 	@$(PYTHON_VENV) -m pytest -m vm --timeout=400 tests/vm $(PYTEST_ARGS)

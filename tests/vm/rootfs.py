@@ -1,8 +1,9 @@
-"""The guest's disk: a stock Debian of this machine's release, the project installed in it as a user would.
+"""The guest's disk: a stock Debian of this machine's release, with the project's Debian package installed.
 
     ~/.cache/dubseedd-vm/
     ├── root-KEY/         what mmdebstrap made, before the project; KEY is the hash of its recipe
-    ├── disk-KEY.img      the same with the project, as ext4; vmlinuz and initrd are beside it
+    ├── package/          where the package was built; wheels that it carries stay there
+    ├── disk-KEY.img      the Debian with the package, as ext4; vmlinuz and initrd are beside it
     └── sticks-KEY/       tests/vm/sticks.py
 
 Each is made once, and anew when what it depends on has changed; of each kind the newest is kept, and what a guest runs
@@ -13,13 +14,14 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubseedd import __version__
 from tools.image import empty_image
 from tools.machine import CannotRun, run
 
@@ -30,14 +32,21 @@ PACKAGES = (
     "systemd", "systemd-sysv", "libpam-systemd", "udev", "kmod", "dbus", "polkitd", "udisks2", "linux-image-amd64",
     "python3", "openssh-client", "fdisk", "e2fsprogs", "dosfstools", "exfatprogs", "ntfs-3g", "xfsprogs", "btrfs-progs",
     "cryptsetup-bin", "procps", "login",
+    # what the package depends on
+    "init-system-helpers", "libc6", "libgcc-s1", "python3-cffi-backend", "python3-dbus-next", "python3-pyudev",
+    "python3-systemd",
 )  # fmt: skip
 SUITES = {(3, 11): "bookworm", (3, 13): "trixie"}
 """The Debian whose Python is the one that the project's dependencies are built with here."""
-PROJECT = ("Makefile", "pyproject.toml", "tools/install", "dubseedd", "packaging", "systemd", "udev")
+PROJECT = ("Makefile", "NOTICE", "pyproject.toml", "tools/install", "dubseedd", "packaging", "systemd", "udev")
+"""What the package is made of."""
+PACKAGE = "srv/dubseedd.deb"
+"""The guest has it, to install it again."""
 
-AGENT_UNIT = """[Unit]
+AGENT_UNIT = r"""[Unit]
 Description=Does what the host asks
-After=sysinit.target
+Requires=dev-virtio\x2dports-agent.device
+After=sysinit.target dev-virtio\x2dports-agent.device
 [Service]
 ExecStart=/usr/bin/python3 -I /usr/local/lib/vm/agent.py
 StandardError=journal
@@ -49,8 +58,10 @@ FIELDS = (
     "DUBSEED_EVENT", "DUBSEED_BUNDLE", "DUBSEED_SEED", "DUBSEED_DEVICE", "DUBSEED_JOB", "DUBSEED_FILE",
     "DUBSEED_ERROR", "DUBSEED_BYTES_DONE", "DUBSEED_PERCENT", "DUBSEED_MANIFEST",
 )  # fmt: skip
-JOURNAL_UNIT = f"""[Unit]
+JOURNAL_UNIT = rf"""[Unit]
 Description=Shows the host the journal
+Requires=dev-virtio\x2dports-journal.device
+After=dev-virtio\x2dports-journal.device
 [Service]
 ExecStart=/usr/bin/journalctl --follow --lines=all --boot --output=json --output-fields={",".join(FIELDS)}
 StandardOutput=file:/dev/virtio-ports/journal
@@ -151,18 +162,19 @@ def base() -> Path:
 
 
 def disk(root: Path) -> Disk:
-    """The guest with the project, installed by the one step that `install` is."""
+    """The guest with the project as it stands here, committed or not."""
     sources = [path for name in PROJECT for path in sorted([ROOT / name, *(ROOT / name).rglob("*")])]
-    parts = [(str(path), path.read_bytes()) for path in sources if path.is_file() and path.suffix != ".pyc"]
-    made = Disk(CACHE / f"disk-{key_of(root.name, parts)}.img")
+    files = {str(path.relative_to(ROOT)): path for path in sources if path.is_file() and path.suffix != ".pyc"}
+    made = Disk(CACHE / f"disk-{key_of(root.name, [(name, path.read_bytes()) for name, path in files.items()])}.img")
     if made.image.exists():
         return made
-    say("installing the project in the guest")
+    say("building the Debian package and installing it in the guest")
     draft = CACHE / "disk.draft"
     if draft.exists():
         shutil.rmtree(draft)
     run("cp", "-a", str(root), str(draft))
-    install(draft)
+    shutil.copyfile(package(files), draft / PACKAGE)
+    run("chroot", str(draft), "dpkg", "--install", f"/{PACKAGE}")
     for file, pattern in ((made.kernel, "vmlinuz-*"), (made.initrd, "initrd.img-*")):
         (found,) = (draft / "boot").glob(pattern)
         shutil.copyfile(found, file)
@@ -172,13 +184,18 @@ def disk(root: Path) -> Disk:
     return made
 
 
-def install(root: Path) -> None:
-    """What a user does, in a root that is not running: make install, and what systemd would do at once."""
-    argv = ("make", "--silent", "-C", str(ROOT), "install", f"DESTDIR={root}", "PYTHON=/usr/bin/python3")
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CannotRun(f"make install does not work: {done.stdout}{done.stderr}")
-    run("chroot", str(root), "journalctl", "--update-catalog")
+def package(files: dict[str, Path]) -> Path:
+    """The Debian package of these files, as `make deb` makes that of a commit."""
+    build = CACHE / "package"
+    build.mkdir(exist_ok=True)
+    folder = f"dubseedd-{__version__}"
+    with tarfile.open(build / f"{folder}.tar.gz", "w:gz") as archive:
+        for name, path in files.items():
+            archive.add(path, f"{folder}/{name}")
+    path = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
+    run(str(ROOT / "tools/deb"), environment={**os.environ, "BUILD": str(build), "PATH": path})
+    (made,) = (build / "deb").glob("*.deb")
+    return made
 
 
 # The cache
