@@ -17,7 +17,7 @@ from tests.vm.sticks import Recipe, Workshop
 
 KEPT = rootfs.ROOT / "build" / "vm-failures"
 BOOTED, READY = "booted", "ready"
-"""Just booted; and with dubseedd started and idle."""
+"""Just booted, dubseedd stopped; and with dubseedd started and idle."""
 
 MakeStick = Callable[..., Drive]
 
@@ -27,6 +27,7 @@ def machine() -> Iterator[Guest]:
     disk = rootfs.provide()
     with tempfile.TemporaryDirectory(prefix="dubseedd-vm-") as folder, Guest(Path(folder), disk) as guest:
         guest.boot()
+        guest.run("systemctl", "stop", "dubseedd")
         guest.save(BOOTED)
         guest.run("systemctl", "start", "dubseedd")
         guest.save(READY)

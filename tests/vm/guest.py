@@ -108,8 +108,7 @@ class Guest:
             self._agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             undo.callback(self._agent.close)
             self._agent.connect(str(sockets["agent"]))
-            self._said = self._agent.makefile("rb")
-            undo.callback(self._said.close)
+            self._heard = b""
             for number, drive in enumerate(drives, 1):
                 self.plug(drive, port=number)
             self._qmp.command("cont")
@@ -196,17 +195,24 @@ class Guest:
     def _answer(self, number: int, seconds: float) -> dict[str, object]:
         deadline = time.monotonic() + seconds
         while True:
-            self._agent.settimeout(max(0.001, deadline - time.monotonic()))
             try:
-                line = self._said.readline()
+                line = self._line(deadline)
             except TimeoutError:
                 raise Failed(f"the guest does not answer within {seconds:.0f} s; look at its console") from None
-            if not line:
-                raise Failed("the guest is gone; look at its console")
             with suppress(ValueError):  # the machine was put back in the middle of a line
                 answer: dict[str, object] = json.loads(line)
                 if answer["id"] == number:
                     return answer
+
+    def _line(self, deadline: float) -> bytes:
+        """The next line of the agent; what came before a TimeoutError is kept for the next try."""
+        while b"\n" not in self._heard:
+            self._agent.settimeout(max(0.001, deadline - time.monotonic()))
+            if not (more := self._agent.recv(1 << 16)):
+                raise Failed("the guest is gone; look at its console")
+            self._heard += more
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line
 
     def keep(self, folder: Path) -> None:
         """Everything that helps to understand a failure."""
