@@ -14,6 +14,7 @@ pytestmark = pytest.mark.vm
 MOST_EXPOSURE = 1.8
 UNIT = "/usr/lib/systemd/system/dubseedd.service"
 RULES = "/usr/lib/udev/rules.d/80-dubseedd.rules"
+SYSTEM_CALLS_LOGGED = "journalctl --boot --no-pager _TRANSPORT=kernel + _TRANSPORT=audit | grep type=1326 || true"
 LOGGED = """[Service]
 SystemCallFilter=
 SystemCallLog=~@system-service
@@ -48,7 +49,9 @@ def test_a_whole_sync_calls_nothing_that_the_filter_denies(stick: MakeStick, gue
     guest.run("busctl", "call", *MANAGER, "Verify", "sa{sv}", NAME, "0")
     guest.journal.until(message=f"the verify of {NAME} is done")
     guest.run("systemctl", "stop", "dubseedd")
-    assert guest.sh("journalctl --boot --no-pager _TRANSPORT=kernel + _TRANSPORT=audit | grep type=1326 || true") == ""
+    assert guest.sh(SYSTEM_CALLS_LOGGED) == ""
+    guest.run("systemd-run", "--wait", "--quiet", "--property=SystemCallLog=uname", "uname")
+    assert guest.sh(SYSTEM_CALLS_LOGGED) != "", "nothing would have been logged"
 
 
 def test_the_journal_explains_every_event_of_a_sync(stick: MakeStick, guest: Guest) -> None:
