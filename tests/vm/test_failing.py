@@ -14,6 +14,8 @@ pytestmark = pytest.mark.vm
 SHARD = "model-00002-of-00003.safetensors"
 SLOW_BYTES_PER_SECOND = 100_000
 ANSWER_SECONDS = 0.1
+SLOWER_THAN_THE_BUS = 3.0
+"""A guest that is starved of processor time answers nothing within 100 ms: the bus itself tells what it can do."""
 CANCEL_SECONDS = 2.0
 CANCEL = "busctl call org.dubnium.Seed1 /org/dubnium/Seed1/jobs/1 org.dubnium.Seed1.Job Cancel"
 HANG_SECONDS = 120
@@ -26,14 +28,17 @@ NAME, PATH = "org.dubnium.Seed1", "/org/dubnium/Seed1"
 
 async def main():
     connection = await Connection.open()
-    times = []
+    daemon = (NAME, PATH, "org.freedesktop.DBus.Properties", "GetAll", "s", [NAME + ".Manager"])
+    bus = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId")
+    times = {daemon[0]: [], bus[0]: []}
     for _ in range(int(sys.argv[1])):
-        began = time.monotonic()
-        await connection.call(NAME, PATH, "org.freedesktop.DBus.Properties", "GetAll", "s", [NAME + ".Manager"])
-        times.append(time.monotonic() - began)
+        for call in (daemon, bus):
+            began = time.monotonic()
+            await connection.call(*call)
+            times[call[0]].append(time.monotonic() - began)
         await asyncio.sleep(float(sys.argv[2]))
     await connection.close()
-    print(sorted(times)[int(len(times) * 0.99)])
+    print(*(sorted(taken)[int(len(taken) * 0.99)] for taken in times.values()))
 
 asyncio.run(main())
 """
@@ -93,7 +98,9 @@ def test_a_read_that_hangs_leaves_the_daemon_quick_to_answer_and_to_cancel(stick
 
 def quick(guest: Guest, calls: int, pause_seconds: float) -> bool:
     told = guest.run("python3", "-c", CLIENT, str(calls), str(pause_seconds), seconds=calls * pause_seconds + 120)
-    assert float(told) < ANSWER_SECONDS, f"p99 of {calls} answers: {float(told):.3f} s"
+    daemon, bus = map(float, told.split())
+    limit = max(ANSWER_SECONDS, SLOWER_THAN_THE_BUS * bus)
+    assert daemon < limit, f"p99 of {calls} answers: {daemon:.3f} s, of the bus itself {bus:.3f} s"
     return True
 
 
