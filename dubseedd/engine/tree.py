@@ -3,7 +3,6 @@
 Everything is reached from the descriptor of a folder by one component at a time, so that nothing outside it can be.
 """
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -20,9 +19,6 @@ FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 MAX_OBJECTS = 500_000
 MAX_CHARACTERS = 4 * MAX_BYTES
 """More objects than this in one bundle, or longer paths in all, are nobody's model: a manifest could not list them."""
-
-_NOT_OPENED = (errno.ELOOP, errno.ENXIO)
-"""How a link and a socket answer to being opened as a file."""
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -57,17 +53,23 @@ def open_file(root: int, path: str, *, flags: int = FILE) -> int:
 
 
 def open_in(folder: int, name: str, path: str, *, flags: int = FILE) -> int:
-    """`open_file` for a file right in a folder; `path` is what it is called in the error."""
+    """`open_file` for a file right in a folder; `path` is what it is called in the error.
+
+    What is no file is not opened: of some devices, a watchdog is one, that alone is a command.
+    """
+    _check_regular(os.lstat(name, dir_fd=folder), path)
+    descriptor = os.open(name, flags, dir_fd=folder)
     try:
-        descriptor = os.open(name, flags, dir_fd=folder)
-    except OSError as error:
-        if error.errno in _NOT_OPENED and not stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode):
-            raise _unsafe(path) from error
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        _check_regular(os.fstat(descriptor), path)
+    except SeedRefused:
         os.close(descriptor)
-        raise _unsafe(path)
+        raise
     return descriptor
+
+
+def _check_regular(status: os.stat_result, path: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise _unsafe(path)
 
 
 def _unsafe(path: str) -> SeedRefused:
