@@ -34,8 +34,9 @@ from dubseedd.engine.trouble import reading_seed
 from dubseedd.errors import Failure, SeedRefused
 from dubseedd.names import MANIFEST, ErrorName
 
-MAX_BUNDLES = 1_000
-"""Each is shown on the bus, told in the journal and kept in the history: what nobody brings is not taken in."""
+MAX_BUNDLES = 256
+"""Each is shown on the bus, told in the journal and kept in the history, and may become a job: a thousand keep callers
+waiting for seconds."""
 
 
 @dataclass(frozen=True, slots=True)
