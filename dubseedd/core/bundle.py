@@ -13,11 +13,10 @@ The rules on what is in the files are in content.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 from dubseedd.core.enrolment import NOBODY, Enrolment
 from dubseedd.core.manifest import SHOWN_CHARACTERS, Manifest
@@ -37,6 +36,8 @@ LITTER = (
     "System Volume Information",
     "$RECYCLE.BIN",
 )
+CACHE_FOLDERS = ("snapshots", "refs", "blobs")
+_LITTER = re.compile("|".join(map(translate, LITTER)))
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,254}")
 _EXT = frozenset({"ext3", "ext4"})
 
@@ -104,7 +105,7 @@ def shown(path: str) -> str:
 
 def is_litter(path: str) -> bool:
     """Is it, or does it lie in, what other systems leave behind?"""
-    return any(fnmatchcase(part, pattern) for part in path.split("/") for pattern in LITTER)
+    return any(_LITTER.match(part) for part in path.split("/"))
 
 
 def check_name(name: str) -> None:
@@ -139,36 +140,46 @@ def check_bound_name(name: str, manifest: Manifest) -> None:
 def accept(
     name: str, manifest: Manifest, found: Iterable[Found], policy: Policy, *, filesystem: str = "", device: str = ""
 ) -> Accepted:
-    """Judge a bundle by its manifest and its listing. `filesystem` and `device` of the seed shape the advice."""
+    """Judge a bundle by its manifest and its listing. `filesystem` and `device` of the seed shape the advice.
+
+    There may be half a million objects: of what is listed the size is kept, of all else the first of its kind.
+    """
     sizes: dict[str, int | None] = dict.fromkeys(entry.path for entry in manifest.entries)
-    others: dict[str, Found] = {}
-    for item in found:  # there may be 200,000: of those that are listed nothing but the size is kept
-        if item.kind is Kind.FILE and item.path in sizes:
-            sizes[item.path] = item.size
-        elif item.kind is not Kind.FOLDER or item.path in sizes:
-            others[item.path] = item
+    unfit: dict[str, Found] = {}
+    unsafe: Found | None = None
+    unlisted = _Unlisted()
+    for item in found:
+        if item.path in sizes:
+            if item.kind is Kind.FILE:
+                sizes[item.path] = item.size
+            else:
+                unfit[item.path] = item
+        elif item.kind is Kind.FILE:
+            unlisted.add(item.path)
+        elif item.kind is not Kind.FOLDER:
+            unsafe = unsafe or item
     files = tuple(
-        BundleFile(entry.path, _size_of(entry.path, sizes, others, filesystem, device), entry.sha256)
+        BundleFile(entry.path, _size_of(entry.path, sizes, unfit, filesystem, device), entry.sha256)
         for entry in manifest.entries
     )
-    for item in others.values():
-        if item.kind is not Kind.FILE:
-            raise _unsafe(item)
-    passed_over = _check_unlisted(others.keys())
+    if unsafe:
+        raise _unsafe(unsafe)
+    passed_over = unlisted.passed_over()
     _check_config_listed(name, manifest.paths)
     _check_pickle(manifest.paths, policy)
-    return Accepted(files, (*passed_over, *_code_note(manifest.paths)), format_of(manifest.paths))
+    code = _Several(path for path in manifest.paths if path.lower().endswith(".py")).note("code")
+    return Accepted(files, (*passed_over, *code), format_of(manifest.paths))
 
 
 def _size_of(
-    path: str, sizes: Mapping[str, int | None], others: Mapping[str, Found], filesystem: str, device: str
+    path: str, sizes: Mapping[str, int | None], unfit: Mapping[str, Found], filesystem: str, device: str
 ) -> int:
     """The size of a listed file, which has to be there, and a file."""
     size = sizes[path]
     if size is not None:
         return size
-    if path in others:
-        raise _unsafe(others[path])
+    if path in unfit:
+        raise _unsafe(unfit[path])
     advice = "copy the bundle to the seed anew"
     if filesystem in _EXT:
         advice = (
@@ -189,30 +200,51 @@ def _unsafe(item: Found) -> SeedRefused:
     )
 
 
-def _check_unlisted(unlisted: AbstractSet[str]) -> list[str]:
-    """Notes on what is passed over; UnlistedFile for the first file that may not be."""
-    litter, manifests = [], []
-    for path in sorted(unlisted - NEIGHBOURS - {MANIFEST}):
+class _Several:
+    """Files of a kind: how many there are, and the first by name."""
+
+    def __init__(self, paths: Iterable[str] = ()) -> None:
+        self.first, self._count = "", 0
+        for path in paths:
+            self.add(path)
+
+    def add(self, path: str) -> None:
+        self.first = min(self.first, path) if self._count else path
+        self._count += 1
+
+    def note(self, remark: str) -> tuple[str, ...]:
+        """One note for all of them: a stick from macOS has a `._` beside each file."""
+        if not self._count:
+            return ()
+        told = f"{shown(self.first)} and {self._count - 1:,} more are" if self._count > 1 else f"{shown(self.first)} is"
+        return (f"{told} {remark}",)
+
+
+class _Unlisted:
+    """What the manifest does not list: litter and further manifests, which are passed over, and what may not be."""
+
+    def __init__(self) -> None:
+        self._litter, self._manifests, self._others = _Several(), _Several(), _Several()
+
+    def add(self, path: str) -> None:
+        if path in NEIGHBOURS or path == MANIFEST:
+            return
         if is_litter(path):
-            litter.append(path)
+            self._litter.add(path)
         elif path.rpartition("/")[2] == MANIFEST:
-            manifests.append(path)
+            self._manifests.add(path)
         else:
+            self._others.add(path)
+
+    def passed_over(self) -> tuple[str, ...]:
+        """Notes on what is passed over; UnlistedFile for the first file that may not be."""
+        if self._others.first:
             raise SeedRefused(
                 ErrorName.UNLISTED_FILE,
-                f"{shown(path)} is not listed in SHA256SUMS; remove it or write SHA256SUMS anew",
-                file=path,
+                f"{shown(self._others.first)} is not listed in SHA256SUMS; remove it or write SHA256SUMS anew",
+                file=self._others.first,
             )
-    return [*_note(litter, "litter, passed over"), *_note(manifests, "not listed, passed over")]
-
-
-def _note(paths: Sequence[str], remark: str) -> tuple[str, ...]:
-    """One note for all files of a kind: a stick from macOS has a `._` beside each file."""
-    if not paths:
-        return ()
-    first, *others = paths
-    told = f"{shown(first)} and {len(others):,} more are" if others else f"{shown(first)} is"
-    return (f"{told} {remark}",)
+        return (*self._litter.note("litter, passed over"), *self._manifests.note("not listed, passed over"))
 
 
 def _check_config_listed(name: str, paths: frozenset[str]) -> None:
@@ -233,10 +265,6 @@ def _check_pickle(paths: frozenset[str], policy: Policy) -> None:
             'of the model, or allow it: [trust] pickle = "allow"',
             file=pickled[0],
         )
-
-
-def _code_note(paths: frozenset[str]) -> tuple[str, ...]:
-    return _note(sorted(path for path in paths if path.lower().endswith(".py")), "code")
 
 
 def format_of(paths: Iterable[str]) -> Format:

@@ -26,6 +26,9 @@ MAX_CONFIG_BYTES = 2 << 20
 MAX_INDEX_BYTES = 16 << 20
 """The largest models that there are have one of 14 MB."""
 
+MAX_INDEXES_OF_A_SHARD = 4
+"""It has one. To compare a header takes seconds at the worst, and for each index with each shard would take days."""
+
 _POINTER = b"version https://git-lfs"
 
 

@@ -8,12 +8,16 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from dubseedd.core.bundle import shown
 
 MAX_VALUE_BYTES = 16 << 10
 """A value that is read as a whole is not longer than this."""
+
+_USUAL_BYTES = 256
+"""Most are shorter than this; to look further for each of 130,000 would take seconds."""
 
 MAX_KEYS = 400_000
 """One object has no more keys than this. The largest models that there are have 140,000 tensors."""
@@ -72,14 +76,15 @@ class Reader:
 
     def short(self) -> Any:
         """The value that begins here, of any kind, of at most MAX_VALUE_BYTES and with no key twice in an object."""
-        # A character that the end of the piece has cut in two is left out.
-        piece = self._text[self._at : self._at + MAX_VALUE_BYTES].decode(errors="ignore")
-        try:
-            value, end = _DECODER.raw_decode(piece)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"no JSON value of at most {MAX_VALUE_BYTES:,} bytes at byte {self._at:,}") from error
-        self._pass(self._at + len(piece[:end].encode()))
-        return value
+        for length in (_USUAL_BYTES, MAX_VALUE_BYTES):
+            # A character that the end of the piece has cut in two is left out.
+            piece = self._text[self._at : self._at + length].decode(errors="ignore")
+            with suppress(ValueError, RecursionError):
+                value, end = _DECODER.raw_decode(piece)
+                if end < len(piece) or self._at + length >= len(self._text):  # else it may go on, as a number does
+                    self._pass(self._at + len(piece[:end].encode()))
+                    return value
+        raise ValueError(f"no JSON value of at most {MAX_VALUE_BYTES:,} bytes at byte {self._at:,}")
 
     def end(self) -> None:
         """Nothing may follow."""

@@ -191,18 +191,19 @@ def _fault(path: str) -> str:
 
 
 def _check_folders(seen: Mapping[str, int]) -> None:
-    """No entry may be the folder of another one."""
-    folders: dict[str, int] = {}
+    """No entry may be the folder of another one. No folder is kept: 16 MiB of paths may tell of millions."""
+    before = ""
     for key, number in seen.items():
         folder = key.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders[folder] = number
+        if folder == before:
+            continue
+        before = folder
+        while folder:
+            if folder in seen:
+                raise _invalid(
+                    f"line {number} lists a file below {_shown(folder)}, which line {seen[folder]} lists as a file"
+                )
             folder = folder.rpartition("/")[0]
-    for folder, number in folders.items():
-        if folder in seen:
-            raise _invalid(
-                f"line {number} lists a file below {_shown(folder)}, which line {seen[folder]} lists as a file"
-            )
 
 
 def _shown(name: str) -> str:

@@ -100,6 +100,7 @@ class SeedCheck:
                 self._verify(bundle, file, folders, pump, meter)
                 self._judge_weights(file, contents)
             for index, shard, named in contents.shards():
+                self._stop.check()
                 with reading_seed(shard):
                     contents.compare(index, shard, named)
         meter.current_file = ""

@@ -7,17 +7,20 @@ compared     every index with the headers of its shards
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from dubseedd.core import gguf, safetensors
-from dubseedd.core.bundle import CONFIG
+from dubseedd.core.bundle import CONFIG, shown
 from dubseedd.core.content import (
     GGUF,
+    MAX_INDEXES_OF_A_SHARD,
     check_config,
     check_index,
     check_no_pointer,
     check_shard,
+    incomplete,
     is_weights,
     limit_of,
     read_whole,
@@ -70,8 +73,16 @@ class Contents:
 
     def shards(self) -> Iterator[tuple[str, str, Sequence[str]]]:
         """(index, shard, names of tensors) of everything that an index names."""
+        indexes = Counter[str]()
         for index in self.indexes:
             for shard, named in check_index(index, self._read_whole(index), self._manifest).items():
+                indexes[shard] += 1
+                if indexes[shard] > MAX_INDEXES_OF_A_SHARD:
+                    raise incomplete(
+                        index,
+                        f"names {shown(shard)}, as {MAX_INDEXES_OF_A_SHARD} others do",
+                        advice="leave one index for a shard",
+                    )
                 yield index, shard, named
 
     def compare(self, index: str, shard: str, named: Sequence[str]) -> None:

@@ -11,12 +11,13 @@ from contextlib import suppress
 from typing import Any
 
 from dubseedd.core.events import Event
-from dubseedd.engine.durable import opened, read_file, write_all
+from dubseedd.engine.durable import opened, write_all
 from dubseedd.names import EventName
 
 FILE = "history.jsonl"
 ROTATED = "history.jsonl.1"
 LIMIT_BYTES = 16 << 20
+PIECE_BYTES = 64 << 10
 
 
 class History:
@@ -52,12 +53,26 @@ class History:
 
     def _backwards(self) -> Iterator[dict[str, Any]]:
         for name in (FILE, ROTATED):
-            with suppress(FileNotFoundError):
-                for line in reversed(read_file(self._folder, name).splitlines()):
+            with (
+                suppress(FileNotFoundError),
+                opened(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, at=self._folder) as file,
+            ):
+                for line in _lines_backwards(file):
                     with suppress(ValueError):
                         record = json.loads(line)
                         if isinstance(record, dict):
                             yield record
+
+
+def _lines_backwards(descriptor: int) -> Iterator[bytes]:
+    """The lines of a file, the last one first; no more is read than is asked for."""
+    end, rest = os.fstat(descriptor).st_size, b""
+    while end:
+        start = max(0, end - PIECE_BYTES)
+        first, *lines = (os.pread(descriptor, end - start, start) + rest).split(b"\n")
+        yield from reversed(lines)
+        end, rest = start, first
+    yield rest
 
 
 def _ends_a_line(folder: int, size: int) -> bool:

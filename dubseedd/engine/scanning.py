@@ -4,6 +4,7 @@ What is read of a seed is read through the one descriptor of its mounted root, w
 """
 
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Self
 
 from dubseedd.core.bundle import (
+    CACHE_FOLDERS,
     BundleFile,
     Policy,
     accept,
@@ -25,12 +27,16 @@ from dubseedd.core.bundle import (
 from dubseedd.core.config import Config
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.engine import tree
-from dubseedd.engine.durable import names_in, owned
+from dubseedd.engine.durable import FOLDER, exists, opened, owned
 from dubseedd.engine.enrolment import enrolled_in, proven
 from dubseedd.engine.signatures import signer_of
 from dubseedd.engine.trouble import reading_seed
 from dubseedd.errors import Failure, SeedRefused
 from dubseedd.names import MANIFEST, ErrorName
+
+MAX_BUNDLES = 256
+"""Each is shown on the bus, told in the journal and kept in the history, and may become a job: a thousand keep callers
+waiting for seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +110,22 @@ class SeedFolder:
         os.close(self._models)
 
     def names(self, patterns: tuple[str, ...]) -> list[str]:
-        """The names that fit a pattern of whatever may be a bundle, sorted."""
-        with reading_seed("the folder of bundles"):
-            names = [name for name in sorted(names_in(self._models)) if not is_litter(name)]
-        wanted = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
-        return [name for name in wanted if not self._is_file(name)]
+        """The names that fit a pattern of whatever may be a bundle, sorted; SeedRefused where they are too many."""
+        with (
+            reading_seed("the folder of bundles"),
+            opened(".", FOLDER, at=self._models) as folder,
+            os.scandir(folder) as entries,
+        ):
+            fitting = (entry.name for entry in entries if any(fnmatchcase(entry.name, one) for one in patterns))
+            wanted = (name for name in fitting if not is_litter(name) and not self._is_file(name))
+            names = list(itertools.islice(wanted, MAX_BUNDLES + 1))
+        if len(names) > MAX_BUNDLES:
+            raise SeedRefused(
+                ErrorName.UNLISTED_FILE,
+                f"the folder of bundles holds more than {MAX_BUNDLES:,} of them; spread them over more sticks, or name "
+                "those that are to be taken: [seed] bundles",
+            )
+        return sorted(names)
 
     def offers(self, patterns: tuple[str, ...]) -> list[Offer]:
         """Every bundle whose name fits a pattern, the refused ones too, by name."""
@@ -133,8 +150,7 @@ class SeedFolder:
         check_name(name)
         with self._bundle(name) as folder:
             with reading_seed(name):
-                children = names_in(folder)
-            check_cache_tree(name, children)
+                check_cache_tree(name, [child for child in CACHE_FOLDERS if exists(folder, child)])
             manifest = parse(self._manifest(folder, name))
             check_bound_name(name, manifest)
             signer = signer_of(folder, name, manifest, self._policy.enrolment)

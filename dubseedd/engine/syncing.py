@@ -165,6 +165,7 @@ class BundleSync:
                 self._tools.stop.check()
                 contents.judge_weights(path)
             for index, shard, named in contents.shards():
+                self._tools.stop.check()
                 contents.compare(index, shard, named)
 
     def _stage(self, bundle: Examined, seed: SeedFolder) -> Readiness:

@@ -3,7 +3,6 @@
 Everything is reached from the descriptor of a folder by one component at a time, so that nothing outside it can be.
 """
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -11,17 +10,15 @@ from contextlib import contextmanager
 from typing import Self
 
 from dubseedd.core.bundle import Found, Kind, shown
-from dubseedd.core.manifest import MAX_DEPTH
-from dubseedd.engine.durable import FOLDER
+from dubseedd.core.manifest import MAX_BYTES, MAX_DEPTH
+from dubseedd.engine.durable import FOLDER, owned
 from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 MAX_OBJECTS = 500_000
-"""More objects than this in one bundle are nobody's model."""
-
-_NOT_OPENED = (errno.ELOOP, errno.ENXIO)
-"""How a link and a socket answer to being opened as a file."""
+MAX_CHARACTERS = 4 * MAX_BYTES
+"""More objects than this in one bundle, or longer paths in all, are nobody's model: a manifest could not list them."""
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -56,17 +53,23 @@ def open_file(root: int, path: str, *, flags: int = FILE) -> int:
 
 
 def open_in(folder: int, name: str, path: str, *, flags: int = FILE) -> int:
-    """`open_file` for a file right in a folder; `path` is what it is called in the error."""
+    """`open_file` for a file right in a folder; `path` is what it is called in the error.
+
+    What is no file is not opened: of some devices, a watchdog is one, that alone is a command.
+    """
+    _check_regular(os.lstat(name, dir_fd=folder), path)
+    descriptor = os.open(name, flags, dir_fd=folder)
     try:
-        descriptor = os.open(name, flags, dir_fd=folder)
-    except OSError as error:
-        if error.errno in _NOT_OPENED and not stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode):
-            raise _unsafe(path) from error
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        _check_regular(os.fstat(descriptor), path)
+    except SeedRefused:
         os.close(descriptor)
-        raise _unsafe(path)
+        raise
     return descriptor
+
+
+def _check_regular(status: os.stat_result, path: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise _unsafe(path)
 
 
 def _unsafe(path: str) -> SeedRefused:
@@ -127,29 +130,29 @@ def read_small(root: int, path: str, limit_bytes: int) -> bytes:
 
 
 def walk(root: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Every object below a folder as (path, lstat), folders before what they hold."""
-    found = 0
-    pending = [""]
-    while pending:
-        folder = pending.pop()
-        descriptor = open_folder(root, folder)
-        try:
-            with os.scandir(descriptor) as entries:
-                for entry in entries:
-                    path = f"{folder}/{entry.name}" if folder else entry.name
-                    status = entry.stat(follow_symlinks=False)
-                    found += 1
-                    if found > MAX_OBJECTS:
-                        raise SeedRefused(
-                            ErrorName.UNLISTED_FILE,
-                            f"the bundle holds more than {MAX_OBJECTS:,} objects; remove what does not belong to it",
-                        )
-                    if stat.S_ISDIR(status.st_mode):
-                        _check_depth(path)
-                        pending.append(path)
-                    yield path, status
-        finally:
-            os.close(descriptor)
+    """Every object below a folder as (path, lstat), folders before what they hold; what was told is not kept."""
+    objects = characters = 0
+    for path, status in _walk(open_folder(root, ""), ""):
+        objects, characters = objects + 1, characters + len(path)
+        if objects > MAX_OBJECTS or characters > MAX_CHARACTERS:
+            raise SeedRefused(
+                ErrorName.UNLISTED_FILE,
+                f"the bundle holds more than {MAX_OBJECTS:,} objects, or paths of more than {MAX_CHARACTERS:,} "
+                "characters in all; remove what does not belong to it",
+            )
+        yield path, status
+
+
+def _walk(folder: int, above: str) -> Iterator[tuple[str, os.stat_result]]:
+    """What the descriptor `folder`, which is closed at the end, holds; `above` is put in front of its names."""
+    with owned(folder), os.scandir(folder) as entries:
+        for entry in entries:
+            path = above + entry.name
+            status = entry.stat(follow_symlinks=False)
+            yield path, status
+            if stat.S_ISDIR(status.st_mode):
+                _check_depth(path)
+                yield from _walk(os.open(entry.name, FOLDER, dir_fd=folder), f"{path}/")
 
 
 def _check_depth(path: str) -> None:

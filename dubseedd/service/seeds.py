@@ -7,6 +7,7 @@ one name, neither is installed unasked.
 """
 
 import asyncio
+import itertools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -34,6 +35,10 @@ from dubseedd.service.trust import Trust
 from dubseedd.service.worker import in_thread
 
 log = logging.getLogger(__name__)
+
+MOST_AWAITED = 32
+"""Manifests that are waited for at a time, each by a watch: root has 128 of them for all that it runs. When one comes,
+the others have their turn."""
 
 ON_ITS_WAY = (ErrorName.MANIFEST_MISSING, ErrorName.MANIFEST_INVALID)
 """What a bundle seems guilty of while somebody writes it."""
@@ -157,8 +162,10 @@ class Seeds:
             for one in seed.offers.values()
             if one.refusal and one.refusal.error in ON_ITS_WAY
         }
+        room = MOST_AWAITED - sum(len(undos) for undos in self._awaited.values())
         self._awaited[seed.device.number] = [
-            self._arrivals.watch(folder, MANIFEST, lambda: self._arrived(seed)) for folder in folders
+            self._arrivals.watch(folder, MANIFEST, lambda: self._arrived(seed))
+            for folder in itertools.islice(folders, room)
         ]
         missing = [folder for folder, error in folders.items() if error is ErrorName.MANIFEST_MISSING]
 

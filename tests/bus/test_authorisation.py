@@ -166,17 +166,21 @@ async def test_without_a_yes_of_polkit_only_root_may(stage: Stage, state: str) -
         assert allowed == {str(row) for row in ROWS if who == "root" or not row.actions}, who
 
 
-async def test_a_polkit_that_dies_over_a_question_has_said_no(stage: Stage) -> None:
-    root = await stage.caller(0)
-    for row in GUARDED:
+@pytest.mark.parametrize("who", ["active", "nobody"])
+async def test_a_polkit_that_dies_over_a_question_has_said_no(stage: Stage, who: str) -> None:
+    """And has said no to all that is asked afterwards, also to what needs no password."""
+    root, unasked = await stage.caller(0), SITTING_HERE if who == "active" else set[Action]()
+    uid, group = (SOMEBODY, stage.polkitd.log_in(SOMEBODY).group) if who == "active" else (NOBODY, None)
+    for row in (row for row in GUARDED if not row.actions <= unasked):
         stage.polkitd.start()
-        caller = await stage.caller(NOBODY)
+        caller = await stage.caller(uid, group)
         agent = await stage.agent(caller, holds=True)
         answer = asyncio.ensure_future(stage.may(caller, row, interactive=True))
         await agent.asked.get()
         stage.polkitd.kill()
         assert not await answer, str(row)
-        assert not await stage.may(caller, row, interactive=True), str(row)
+        allowed = {str(one) for one in ROWS if await stage.may(caller, one, interactive=True)}
+        assert allowed == {str(one) for one in ROWS if not one.actions}
         assert await stage.may(root, row), str(row)
 
 

@@ -1,5 +1,8 @@
 """The rules of acceptance, one by one: the error, the file, and a sentence that a person can act on."""
 
+import tracemalloc
+from itertools import chain
+
 import pytest
 
 from dubseedd.core.bundle import (
@@ -170,6 +173,20 @@ def test_what_only_looks_like_litter_is_unlisted(path: str) -> None:
 def test_much_litter_makes_one_note() -> None:
     litter = [f"._{number:04}" for number in range(1200)]
     assert accepted(MODEL, found(*MODEL, *litter)).notes == ("._0000 and 1,199 more are litter, passed over",)
+
+
+def test_of_what_is_not_listed_hardly_anything_is_kept() -> None:
+    """A stick may hold half a million files with paths of kilobytes."""
+    folder = "d" * 4000
+    strays = (Found(f"{folder}/._{number}", Kind.FILE, 0) for number in range(10_000))
+    listed, there = manifest(*MODEL), found(*MODEL)
+    tracemalloc.start()
+    try:
+        result = accept("tiny", listed, chain(there, strays), REFUSE)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert "and 9,999 more are litter" in result.notes[0]
 
 
 def test_litter_that_is_listed_is_an_entry_like_any_other() -> None:

@@ -83,6 +83,14 @@ def test_a_character_that_lies_across_the_end_of_what_is_read_ahead_harms_nothin
         assert read(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
+@pytest.mark.parametrize("length", [*range(250, 262), MAX_VALUE_BYTES - 1])
+def test_a_number_that_lies_across_the_end_of_a_piece_is_read_whole(length: int) -> None:
+    value = float("0." + "3" * (length - 2))
+    assert read(b'{"a":0.' + b"3" * (length - 2) + b',"b":1}') == {"a": value, "b": 1}
+    with pytest.raises(ValueError, match="no JSON value"):
+        read(b'{"a":0.' + b"3" * MAX_VALUE_BYTES + b',"b":1}')
+
+
 def test_more_keys_than_anybody_has_are_not_held() -> None:
     raw = b"{" + b",".join(b'"%x":0' % number for number in range(MAX_KEYS + 1)) + b"}"
     with pytest.raises(ValueError, match="more than 400,000 keys"):

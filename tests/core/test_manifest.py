@@ -159,6 +159,17 @@ def test_the_largest_manifest_of_nothing_takes_no_memory_for_its_lines() -> None
         tracemalloc.stop()
 
 
+def test_a_manifest_of_millions_of_folders_takes_no_memory_for_them() -> None:
+    deep = "/d" * 30
+    raw = "".join(f"{A}  {number}{deep}\n" for number in range(40_000)).encode()
+    tracemalloc.start()
+    try:
+        assert len(parse(raw).entries) == 40_000
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(raw)
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_manifest_over_the_limit_of_entries_is_refused() -> None:
     with pytest.raises(SeedRefused, match="200,000 entries"):
         parse("".join(f"{A}  {number}\n" for number in range(MAX_ENTRIES + 1)).encode())

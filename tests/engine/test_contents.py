@@ -31,6 +31,7 @@ ONE, TWO = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors
 INDEX = "model.safetensors.index.json"
 CUT = safetensors_of(LARGE)[:-1]
 SWAPPED = {"weight_map": {"layer.1.weight": ONE, "layer.2.weight": ONE}}
+ONE_SHARD = {"weight_map": {"layer.1.weight": ONE}}
 BROKEN = {
     "one byte less": ({ONE: model_files()[ONE][:-1]}, ONE, "has 99,999 bytes of tensors, and its header"),
     "one byte more, large": ({ONE: safetensors_of(LARGE) + b"x"}, ONE, "has 4,195,177 bytes of tensors, and"),
@@ -41,6 +42,11 @@ BROKEN = {
     "a GGUF that was cut": ({"x.gguf": gguf(tensors=9, data=0)[:-99]}, "x.gguf", "is cut short or broken"),
     "a GGUF pointer": ({"x.gguf": b"version https://git-lfs.github.com/"}, "x.gguf", "is a pointer of Git LFS"),
     "a tensor elsewhere": ({INDEX: json.dumps(SWAPPED).encode()}, INDEX, f"looks for layer.2.weight in {ONE}, which"),
+    "five indexes of one shard": (
+        {f"{n}.safetensors.index.json": json.dumps(ONE_SHARD).encode() for n in range(4)},
+        INDEX,
+        f"names {ONE}, as 4 others do; leave one index for a shard",
+    ),
     "a shard that is none": ({INDEX: b'{"weight_map": {"a": "tokenizer.json"}}'}, "tokenizer.json", "is cut short"),
 }  # fmt: skip
 

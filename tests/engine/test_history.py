@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,3 +56,18 @@ def test_a_torn_line_is_passed_over_and_the_next_one_stands_alone(folder: int, t
         stream.write(b'{"time": 2, "mess')
     kept.append(event(3))
     assert [record["time"] for record in kept.newest(10)] == [3, 1]
+
+
+def test_lines_of_any_length_are_read_from_the_end_and_no_more_than_is_asked_for(folder: int, tmp_path: Path) -> None:
+    kept = History(folder)
+    lengths = [1, history.PIECE_BYTES - 30, history.PIECE_BYTES, 3 * history.PIECE_BYTES, *range(200)]
+    lines = [json.dumps({"time": number, "x": "é" * length}) for number, length in enumerate(lengths)]
+    (tmp_path / history.FILE).write_text("\n".join(lines) + "\n")
+    assert kept.newest(1000) == [json.loads(line) for line in reversed(lines)]
+    (tmp_path / history.FILE).write_text("\n" * LIMIT_BYTES + "\n".join(lines))
+    tracemalloc.start()
+    try:
+        assert kept.newest(1) == [json.loads(lines[-1])]
+        assert tracemalloc.get_traced_memory()[1] < 8 * history.PIECE_BYTES
+    finally:
+        tracemalloc.stop()

@@ -3,14 +3,15 @@
 import os
 import stat
 import subprocess
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dubseedd.core.bundle import Policy
-from dubseedd.engine.durable import FOLDER, opened
-from dubseedd.engine.scanning import Offer, SeedFolder
+from dubseedd.engine.durable import FOLDER, opened, owned
+from dubseedd.engine.scanning import MAX_BUNDLES, Offer, SeedFolder
 from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing
@@ -48,6 +49,27 @@ def test_patterns_choose_and_files_and_litter_are_no_bundles(models: Path, sync:
     with sync.folder() as folder:
         assert [found.name for found in folder.offers(("*",))] == ["llama", "qwen-8b"]
         assert [found.name for found in folder.offers(("qwen*",))] == ["qwen-8b"]
+
+
+def test_a_seed_with_more_bundles_than_anybody_brings_is_refused_unless_few_are_wanted(
+    models: Path, sync: Syncing
+) -> None:
+    for number in range(MAX_BUNDLES + 1):
+        (models / f"b{number:04}").mkdir()
+    with sync.folder() as folder:
+        with pytest.raises(SeedRefused, match=r"more than 256 of them; .* \[seed\] bundles"):
+            folder.offers(("*",))
+        assert [found.name for found in folder.offers(("b025?",))] == [
+            "b0250",
+            "b0251",
+            "b0252",
+            "b0253",
+            "b0254",
+            "b0255",
+            "b0256",
+        ]
+        (models / "b0000").rmdir()
+        assert len(folder.offers(("*",))) == MAX_BUNDLES
 
 
 def test_a_folder_that_cannot_be_looked_at_is_refused_alone(machine: Machine, tmp_path: Path) -> None:
@@ -174,6 +196,26 @@ def test_deep_folders_end_somewhere(models: Path, sync: Syncing) -> None:
         deep.mkdir()
     (deep / "x").write_bytes(b"x")
     assert refusal(sync)[0] is ErrorName.UNLISTED_FILE
+
+
+def test_paths_that_no_manifest_could_list_end_somewhere(models: Path, sync: Syncing) -> None:
+    """Each file here has a path of 7 KiB: ten thousand would fill memory by themselves."""
+    deep = os.open(write_bundle(models / "tiny", FILES), FOLDER)
+    for name in ["d" * 250] * 29:
+        os.mkdir(name, dir_fd=deep)
+        with owned(deep):
+            deep = os.open(name, FOLDER, dir_fd=deep)
+    with owned(deep):
+        for number in range(10_000):
+            os.mknod(f"._{number}", dir_fd=deep)
+    tracemalloc.start()
+    try:
+        error, sentence = refusal(sync)
+        assert tracemalloc.get_traced_memory()[1] < 24 << 20  # of which 16 MiB are the room for a manifest
+    finally:
+        tracemalloc.stop()
+    assert error is ErrorName.UNLISTED_FILE
+    assert "paths of more than 67,108,864 characters in all; remove what does not belong" in sentence
 
 
 def test_a_seed_without_the_folder_of_bundles_is_refused_as_a_whole(models: Path, sync: Syncing) -> None:

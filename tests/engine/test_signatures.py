@@ -207,7 +207,7 @@ def test_one_bundle_that_is_not_signed_stops_no_other(models: Path, sync: Syncin
 def test_the_bundles_of_a_large_seed_are_judged_one_by_one(models: Path, sync: Syncing, key: Path) -> None:
     folder = write_bundle(models / "b000", {"config.json": b"{}"})
     sign(folder, key)
-    for number in range(1, 300):
+    for number in range(1, 200):
         write_bundle(models / f"b{number:03}", {"config.json": b"{}"})
         (models / f"b{number:03}" / "SHA256SUMS.sig").write_bytes((folder / "SHA256SUMS.sig").read_bytes())
     before = len(os.listdir("/proc/self/fd"))
@@ -231,7 +231,7 @@ def test_of_an_untrusted_bundle_no_file_but_manifest_and_signature_is_opened(
     BROKEN[case][0](folder, key, signers)
     opened = opened_by_a_sync(models.parent, tmp_path)
     assert "SHA256SUMS" in opened
-    assert "SHA256SUMS.sig" in opened
+    assert ("SHA256SUMS.sig" in opened) is (case != "none")
     assert not PAYLOAD & set(opened)
 
 

@@ -13,6 +13,8 @@ from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing
 from tests.hostile.objects import CONTENTS, EXTRA, SPECIAL
 from tests.support.bundles import model_files, write_bundle
+from tests.support.opened import opened_by_a_sync
+from tests.support.signing import make_key, sign
 
 LIMIT_SECONDS = 5.0
 FILES = model_files()
@@ -62,7 +64,7 @@ def test_what_stands_beside_the_files_is_refused_before_anything_is_copied(
 
 @pytest.mark.parametrize("place", ["SHA256SUMS", "SHA256SUMS.sig", "config.json"])
 @pytest.mark.parametrize("kind", [kind for kind in SPECIAL if kind != "folder"])
-def test_what_stands_in_the_place_of_a_file_that_we_look_into_is_not_opened(
+def test_what_stands_in_the_place_of_a_file_that_we_look_into_is_refused(
     models: Path, sync: Syncing, store: Store, kind: str, place: str
 ) -> None:
     folder = write_bundle(models / "tiny", FILES)
@@ -70,6 +72,20 @@ def test_what_stands_in_the_place_of_a_file_that_we_look_into_is_not_opened(
     SPECIAL[kind](folder / place)
     assert_refused(sync, store)
     assert staged(store) == set()
+
+
+@pytest.mark.parametrize("place", ["SHA256SUMS", "SHA256SUMS.sig", "tokenizer.json"])
+@pytest.mark.parametrize("kind", ["FIFO", "socket", "/dev/null", "a tty"])
+def test_what_is_no_file_is_not_even_opened(models: Path, tmp_path: Path, kind: str, place: str) -> None:
+    """Opening some devices is a command to them: a watchdog would restart the machine in a minute."""
+    (tmp_path / "seed-signers").write_text(f"ops {make_key(tmp_path / 'ops')}\n")
+    folder = write_bundle(models / "tiny", FILES)
+    sign(folder, tmp_path / "ops")
+    (folder / place).unlink()
+    SPECIAL[kind](folder / place)
+    opened = opened_by_a_sync(models.parent, tmp_path)
+    assert "models" in opened
+    assert place not in opened
 
 
 @pytest.mark.parametrize("kind", SPECIAL)

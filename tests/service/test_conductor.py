@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,30 @@ class TestWhoseMountItIs:
             assert seed.state is SeedState.FAILED
             assert seed.others_mounts == (point,)
             assert not conductor.safe_to_remove
+
+    @pytest.mark.parametrize(
+        ("spoiled", "error"),
+        [
+            ({"filesystem": "iso9660"}, ErrorName.MOUNT_FAILED),
+            ({"loops": ("/dev/loop7",)}, ErrorName.UNSAFE_MOUNT),
+            ({"loops": ("/dev/loop6", "/dev/loop7")}, ErrorName.UNSAFE_MOUNT),
+        ],
+        ids=["a file system that is not taken", "a loop device of a user", "stacked on one"],
+    )
+    async def test_a_device_that_is_not_taken_is_not_mounted(
+        self, world: World, spoiled: dict[str, Any], error: ErrorName
+    ) -> None:
+        world.owners["/dev/loop7"] = 1000
+        async with conducted(world) as conductor:
+            world.plug(replace(world.stick({"tiny": FILES}), **spoiled))
+            seed = await served(world, conductor)
+            assert (seed.state, seed.error[0]) == (SeedState.FAILED, error.full)
+            assert world.asked == []
+
+    async def test_a_loop_device_of_roots_is_taken(self, world: World) -> None:
+        async with conducted(world) as conductor:
+            world.plug(replace(world.stick({"tiny": FILES}), loops=("/dev/loop6",)))
+            assert (await served(world, conductor)).state is SeedState.DONE
 
     @pytest.mark.parametrize("by_hand", [True, False])
     async def test_that_it_was_busy_is_no_error_any_more_once_it_is_unmounted(

@@ -11,6 +11,7 @@ from dubseedd.engine.workshop import Workshop
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.requests import Requests
+from dubseedd.service.seeds import MOST_AWAITED
 from tests.support.bundles import contents, manifest_of, model_files, published, write_bundle, write_files
 from tests.support.world import World, conducted, served
 
@@ -93,3 +94,28 @@ async def test_a_bundle_that_is_still_being_written_is_looked_at_again_when_its_
         await world.until((world.folder / "store/tiny").exists)
         await served(world, conductor)
         assert contents(world.folder / "store/tiny") == published(FILES)
+
+
+async def test_a_stick_full_of_bundles_without_a_manifest_does_not_use_up_what_root_may_watch(world: World) -> None:
+    stick = world.stick({})
+    models = Path(world.mounted_by_hand(stick)) / "models"
+    for number in range(200):
+        (models / f"b{number:03}").mkdir()
+    async with conducted(world) as conductor:
+        world.plug(stick)
+        seed = await served(world, conductor)
+        assert len(seed.offers) == 200
+        assert watches() == MOST_AWAITED
+        write_bundle(models / "b000", FILES)
+        await world.until((world.folder / "store/b000").exists)
+        await served(world, conductor)
+        assert watches() == MOST_AWAITED
+        world.pull(stick)
+        await world.until(lambda: seed.state is SeedState.GONE)
+        assert watches() == 0
+
+
+def watches() -> int:
+    """The folders that this process watches."""
+    links = (os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if os.path.islink(entry.path))
+    return sum(link == "anon_inode:inotify" for link in links)

@@ -67,6 +67,7 @@ class World(Listener):
     events: list[Event] = field(default_factory=list)
     plugged: dict[Number, BlockDevice] = field(default_factory=dict)
     points: dict[Number, tuple[str, ...]] = field(default_factory=dict)
+    owners: dict[str, int] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     night: Nightwatch = field(default_factory=Nightwatch)
     writing: threading.Lock = field(default_factory=threading.Lock)
@@ -178,7 +179,7 @@ class World(Listener):
         return Disk(device.number, self.points.get(device.number, ()), "", "", can_power_off=False)
 
     async def loop_owner(self, node: str) -> int:
-        return 0
+        return self.owners.get(node, 0)
 
     async def mount(
         self, device: BlockDevice, options: tuple[str, ...], wanted: Callable[[], bool]
