@@ -1,10 +1,13 @@
 """What may be typed behind dubseedctl: a row for every command, with its options and examples to copy."""
 
 import argparse
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from dubseedd import __version__
+from dubseedd.cli.exits import USAGE, Complaint
 from dubseedd.core.drive import MAKERS
 
 JSON_HELP = 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
@@ -14,9 +17,36 @@ HISTORY_MOST = 1000
 SEE_ALSO = "dubseedctl COMMAND --help shows the options of a command, and examples."
 
 
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """What was typed. Raises Complaint where it is not understood, and SystemExit once help was given."""
+    names = [row.name for row in COMMANDS]
+    if not words:
+        raise Complaint("a command is missing; begin with dubseedctl status, dubseedctl --help lists all", USAGE)
+    if not words[0].startswith("-") and words[0] not in names:
+        near = difflib.get_close_matches(words[0], names, n=1)
+        advice = f"did you mean {near[0]}? " if near else ""
+        raise Complaint(f"there is no command {words[0]!r}; {advice}dubseedctl --help lists all", USAGE)
+    options, unknown = parser().parse_known_args(words)
+    if unknown:
+        message = f"unrecognized arguments: {' '.join(unknown)}"
+        raise Complaint(_not_understood(message, f"dubseedctl {options.command}"), USAGE)
+    return options
+
+
+class Parser(argparse.ArgumentParser):
+    """What is wrong, and where to look, in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Complaint(_not_understood(message, self.prog), USAGE)
+
+
+def _not_understood(message: str, program: str) -> str:
+    return f"{message}; {program} --help shows what it takes"
+
+
 def parser() -> argparse.ArgumentParser:
     """Every command and its options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="dubseedctl",
         description="Ask dubseedd what it does, and tell it what to do.",
         epilog=f"{_examples(FIRST_STEPS)}\n{SEE_ALSO}\n",
@@ -124,6 +154,12 @@ def _count(word: str) -> int:
     return int(word)
 
 
+def _job(word: str) -> int:
+    if not word.isascii() or not word.isdigit():
+        raise argparse.ArgumentTypeError("takes the number of a job, as dubseedctl status has it")
+    return int(word)
+
+
 def _create(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", type=_given, metavar="SOURCE", help="a model directory, or CACHE/OWNER/NAME")
     command.add_argument(
@@ -141,7 +177,7 @@ def _create(command: argparse.ArgumentParser) -> None:
 
 
 def _cancel(command: argparse.ArgumentParser) -> None:
-    command.add_argument("job", nargs="?", type=int, metavar="JOB", help="its number; default: every job")
+    command.add_argument("job", nargs="?", type=_job, metavar="JOB", help="its number; default: every job")
 
 
 def _eject(command: argparse.ArgumentParser) -> None:

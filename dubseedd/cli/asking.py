@@ -69,7 +69,9 @@ async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
     except RemoteError as error:
         raise complaint_of(error.name, error.text) from error
     except BusGone as error:
-        raise Complaint(f"the system bus cannot be reached ({error}); is dbus.service running?", UNREACHABLE) from error
+        raise Complaint(
+            f"the system bus cannot be reached ({error}); see systemctl status dbus", UNREACHABLE
+        ) from error
     except TimeoutError as error:
         raise Complaint(f"no answer: {error}; see systemctl status dubseedd dbus", UNREACHABLE) from error
 

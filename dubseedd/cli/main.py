@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from dubseedd.cli import offline
-from dubseedd.cli.arguments import parser
+from dubseedd.cli.arguments import parse
 from dubseedd.cli.asking import ask
 from dubseedd.cli.check import check
 from dubseedd.cli.create import create
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         return FAILED
     except OSError as error:
         _drop_output()
-        complain(f"{error}; look at where the output goes, and at the disk")
+        complain(f"{error.strerror or error}; look at where the output goes, and at the disk")
         return FAILED
     return status
 
@@ -72,12 +72,11 @@ def _drop_output() -> None:
 
 def _guarded(argv: list[str] | None) -> int:
     """Parse and run; whatever goes wrong, files and output aside, is a sentence and a status."""
-    top = parser()
     command = ""
     try:
-        options = top.parse_args(argv)
+        options = parse(sys.argv[1:] if argv is None else argv)
         command = options.command if getattr(options, "from_folder", None) is None else "sync --from"
-        return _run(top, options)
+        return _run(options)
     except SystemExit as ended:  # how argparse says that it has said everything
         return int(ended.code or 0)
     except OSError:
@@ -98,10 +97,10 @@ def _guarded(argv: list[str] | None) -> int:
     return status
 
 
-def _run(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     if options.command == "sync" and options.from_folder is not None:
         if options.seed:
-            top.error("--seed names a stick of the daemon, --from a folder: give one of them")
+            raise Complaint("--seed names a stick of the daemon, --from a folder; give one of them", USAGE)
         return offline.sync(options)
     if options.command == "verify" and options.offline:
         return offline.verify(options)
@@ -109,7 +108,7 @@ def _run(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         return BY_THEMSELVES[options.command](options)
     if getattr(options, "store", None) or getattr(options, "config", None):
         alone = "--from DIR" if options.command == "sync" else "--offline"
-        top.error(f"--store and --config go with {alone}: the daemon has its own")
+        raise Complaint(f"--store and --config go with {alone}; the daemon has its own", USAGE)
     return asyncio.run(ask(options))
 
 

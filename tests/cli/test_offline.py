@@ -10,6 +10,7 @@ from typing import IO
 
 import pytest
 
+from dubseedd.cli.main import main
 from tests.support.bundles import contents, model_files, published, write_bundle
 from tests.support.schema import document
 
@@ -266,6 +267,7 @@ NONSENSE = [
     ["sync", "--from", "/x", "--seed", "/dev/sdb1"],
     ["sync", "--from", "/x", "--store", ""],
     ["cancel", "x"],
+    ["cancel", "-3"],
     ["check"],
     ["format", "/dev/sdb", "--type", "vfat"],
     ["format", "/dev/sdb", "--expected", ""],
@@ -280,7 +282,33 @@ def test_nonsense_is_a_usage_error(words: list[str]) -> None:
         [sys.executable, "-m", "dubseedd.cli.main", *words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "usage: dubseedctl" in done.stderr
+    assert done.stderr.startswith("dubseedctl: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "a command is missing; begin with dubseedctl status, dubseedctl --help lists all"),
+        (["statsu"], "there is no command 'statsu'; did you mean status? dubseedctl --help lists all"),
+        (["", "x"], "there is no command ''; dubseedctl --help lists all"),
+        (
+            ["remove"],
+            "the following arguments are required: BUNDLE; dubseedctl remove --help shows what it takes",
+        ),
+        (["list", "-x"], "unrecognized arguments: -x; dubseedctl list --help shows what it takes"),
+        (
+            ["history", "-n", "0"],
+            "argument -n/--number: takes a number from 1 to 1000; dubseedctl history --help shows what it takes",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_mistyped_is_one_sentence_that_says_where_to_look(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"dubseedctl: {sentence}\n"
 
 
 def test_a_bus_that_is_not_there_is_status_3(tmp_path: Path) -> None:
@@ -288,7 +316,7 @@ def test_a_bus_that_is_not_there_is_status_3(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "dubseedd.cli.main", "status"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 3
-    assert done.stderr.startswith("dubseedctl: the system bus cannot be reached")
+    assert done.stderr.startswith("dubseedctl: the system bus cannot be reached (No such file or directory); ")
     assert done.stderr.count("\n") == 1
 
 
@@ -314,7 +342,7 @@ def test_an_output_that_is_full_is_one_sentence(seed: Path, ctl: Run) -> None:
     with open("/dev/full", "wb") as full:
         done = ctl("sync", "--from", str(seed), "--json", stdout=full)
     assert done.returncode == 1
-    assert done.stderr.startswith("dubseedctl: [Errno 28]")
+    assert done.stderr.startswith("dubseedctl: No space left on device; look at ")
     assert done.stderr.count("\n") == 1
 
 
