@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         row.options(added)
+        added.set_defaults(runs=row.runs)
         if row.data:
             added.add_argument("--json", action="store_true", help=JSON_HELP)
     return top
@@ -74,10 +75,14 @@ def _examples(lines: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: what it does in one line, examples of its use, its options, whether it shows data, and a note."""
+    """A command: what it does in one line, examples of its use, its options, whether it shows data, and a note.
+
+    `runs` is the function of dubseedd.cli for it; those of `online` ask the daemon.
+    """
 
     name: str
     does: str
+    runs: str
     examples: tuple[str, ...]
     options: Callable[[argparse.ArgumentParser], None] = lambda _: None
     data: bool = True
@@ -196,18 +201,23 @@ def _given(word: str) -> str:
 
 COMMANDS = (
     Command(
-        "status", "daemon, seeds, jobs, bundles, and what to do next", ("dubseedctl status", "dubseedctl status --json")
+        "status",
+        "daemon, seeds, jobs, bundles, and what to do next",
+        "online:status",
+        ("dubseedctl status", "dubseedctl status --json"),
     ),
     Command(
         "watch",
         "live progress; waits for the first job, ends with the last",
+        "online:watch",
         ("dubseedctl watch", "dubseedctl watch --once && echo done"),
         _watch,
     ),
-    Command("list", "the bundles in the store", ("dubseedctl list",)),
+    Command("list", "the bundles in the store", "online:list_bundles", ("dubseedctl list",)),
     Command(
         "sync",
         "sync bundles from a seed into the store",
+        "online:sync",
         (
             "dubseedctl sync --bundle llama",
             "dubseedctl sync --seed /dev/sdb1 --dry-run",
@@ -218,36 +228,42 @@ COMMANDS = (
     Command(
         "verify",
         "read installed bundles back from the disk",
+        "online:verify",
         ("dubseedctl verify llama", "dubseedctl verify --offline"),
         _verify,
     ),
     Command(
         "check",
         "judge every bundle of a seed by every rule, and write nothing",
+        "check:check",
         ("dubseedctl check /dev/sdb1", "dubseedctl check /run/media/me/DUB-SEED --json"),
         _check,
     ),
     Command(
         "format",
         "erase a drive and make it an empty seed",
+        "formatting:format_drive",
         ("dubseedctl format /dev/sdb", 'dubseedctl format /dev/sdb --expected "Ultra Fit" --type ext4'),
         _format,
     ),
     Command(
         "rollback",
         "swap a bundle with its previous version",
+        "online:roll_back",
         ("dubseedctl rollback llama", "dubseedctl rollback llama && sudo systemctl restart vllm"),
         _bundle,
     ),
     Command(
         "remove",
         "delete a bundle and its previous version",
+        "online:remove",
         ("dubseedctl remove llama", "dubseedctl remove llama --yes"),
         _remove,
     ),
     Command(
         "create",
         "make a bundle on a seed, or bring it up to date",
+        "create:create",
         (
             "dubseedctl create ./tiny-llama --to /media/seed",
             "dubseedctl create ~/.cache/huggingface/hub/OWNER/NAME --to /dev/sdb1 --sign ~/.ssh/id_ed25519",
@@ -258,6 +274,7 @@ COMMANDS = (
     Command(
         "cancel",
         "cancel a job; what was verified is kept",
+        "online:cancel",
         ("dubseedctl cancel", "dubseedctl cancel 7"),
         _cancel,
         data=False,
@@ -265,6 +282,7 @@ COMMANDS = (
     Command(
         "eject",
         "end the jobs of a seed and unmount it",
+        "online:eject",
         ("dubseedctl eject", "dubseedctl eject /dev/sdb1 --power-off"),
         _eject,
         data=False,
@@ -272,6 +290,7 @@ COMMANDS = (
     Command(
         "guard",
         "tell a script whether a bundle is installed, whole and verified",
+        "guard:guard",
         (
             "dubseedctl guard llama && systemctl start vllm",
             "dubseedctl guard llama --store /mnt/var/lib/dubnium/models",
@@ -282,6 +301,7 @@ COMMANDS = (
     Command(
         "history",
         "what has happened, the newest last",
+        "online:history",
         (
             "dubseedctl history",
             "dubseedctl history -n 100 --bundle llama",

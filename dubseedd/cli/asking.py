@@ -1,8 +1,10 @@
 """A command put to the daemon over the bus: a password asked for where one is needed, what goes wrong in words."""
 
 import argparse
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeVar
 
 from dubseedd.cli.agent import password_agent
@@ -28,25 +30,14 @@ GUARDED = ("sync", "verify", "rollback", "remove", "cancel", "eject")
 """The commands for which the daemon may want a password."""
 
 
-async def ask(options: argparse.Namespace) -> int:
+def ask(options: argparse.Namespace) -> int:
     """Run a command that needs the daemon; its exit status."""
+    return asyncio.run(_ask(options))
 
-    def command(client: "Client") -> Awaitable[int]:
-        from dubseedd.cli import online  # noqa: PLC0415 - offline commands work without what this takes
 
-        table: Mapping[str, Callable[[Client, argparse.Namespace], Awaitable[int]]] = {
-            "status": online.status,
-            "watch": online.watch,
-            "list": online.list_bundles,
-            "sync": online.sync,
-            "verify": online.verify,
-            "rollback": online.roll_back,
-            "remove": online.remove,
-            "cancel": online.cancel,
-            "eject": online.eject,
-            "history": online.history,
-        }
-        return table[options.command](client, options)
+async def _ask(options: argparse.Namespace) -> int:
+    async def command(client: "Client") -> int:
+        return int(await resolve_name(f"dubseedd.cli.{options.runs}")(client, options))
 
     with password_agent() if options.command in GUARDED else nullcontext():
         return await asked(command)

@@ -77,7 +77,8 @@ def test_so_is_one_where_dubseedd_has_never_been(tmp_path: Path) -> None:
 def test_of_a_store_that_may_not_be_read_nobody_can_tell(store: Path) -> None:
     store.chmod(0o700)
     words = ["guard", "tiny", "--store", str(store)]
-    code = f"import os; from dubseedd.cli.main import main; os.setuid({NOBODY}); os._exit(main({words}))"
+    loaded = "import os, dubseedd.cli.guard; from dubseedd.cli.main import main"
+    code = f"{loaded}; os.setuid({NOBODY}); os._exit(main({words}))"
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 20
 
 
