@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeVar
 
+from dubseedd.cli import views
 from dubseedd.cli.agent import password_agent
 from dubseedd.cli.exits import FAILED, NOT_AUTHORISED, UNREACHABLE, Complaint
 from dubseedd.names import ERROR_PREFIX, ErrorName
@@ -20,10 +21,10 @@ NO_DAEMON = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
     "org.freedesktop.DBus.Error.NameHasNoOwner",
     "org.freedesktop.DBus.Error.NoReply",
-    "org.freedesktop.DBus.Error.Spawn.",
-    "org.freedesktop.systemd1.",
 )
-"""How the bus says that the daemon neither runs nor can be started; the last two are families."""
+"""How the bus says that the daemon does not run."""
+NO_START = ("org.freedesktop.DBus.Error.Spawn.", "org.freedesktop.systemd1.")
+"""How it says that it has tried to start it; these are families."""
 DENIED = frozenset({ErrorName.NOT_AUTHORIZED.full, "org.freedesktop.DBus.Error.AccessDenied"})
 
 GUARDED = ("sync", "verify", "rollback", "remove", "cancel", "eject")
@@ -70,7 +71,9 @@ async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
 def complaint_of(name: str, text: str) -> Complaint:
     """What the bus or the daemon has answered, in words for a person."""
     if name.startswith(NO_DAEMON):
-        return Complaint("dubseedd does not run; start it: systemctl start dubseedd", UNREACHABLE)
+        return Complaint(views.NO_DAEMON, UNREACHABLE)
+    if name.startswith(NO_START):
+        return Complaint(f"dubseedd cannot be started ({text}); see systemctl status dubseedd", UNREACHABLE)
     if name in DENIED:
         return Complaint(text, NOT_AUTHORISED)
     if name.startswith(ERROR_PREFIX):

@@ -50,9 +50,10 @@ def test_a_bundle_as_it_was_installed_is_whole(store: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines()[-1].startswith("tiny is installed, whole and verified on 20")
 
 
-def test_what_is_not_there_is_absent(store: Path, tmp_path: Path) -> None:
+def test_what_is_not_there_is_absent(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(store, "nowhere") == 10
     assert guarded(tmp_path / "no-store") == 10
+    assert f"tiny is not installed: there is no store {tmp_path}/no-store; " in capsys.readouterr().err
     assert not (tmp_path / "no-store").exists()
 
 

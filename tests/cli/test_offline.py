@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -13,6 +14,7 @@ import pytest
 from dubseedd.cli.main import main
 from tests.support.bundles import contents, model_files, published, write_bundle
 from tests.support.schema import document
+from tests.support.users import NOBODY, needs_root
 
 FILES = model_files()
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -97,7 +99,7 @@ def test_weights_that_were_cut_short_are_refused_once_they_are_copied(seed: Path
     done = ctl("sync", "--from", str(seed))
     assert done.returncode == 1
     assert done.stderr == (
-        f"dubseedctl: bad is failed: {path} has 99,995 bytes of tensors, and its header tells of 100,000; "
+        f"dubseedctl: bad has failed: {path} has 99,995 bytes of tensors, and its header tells of 100,000; "
         "copy the model from its source anew\n"
     )
     assert contents(store / "good") == published(FILES)
@@ -124,7 +126,7 @@ def test_the_second_time_it_is_current(seed: Path, ctl: Run) -> None:
     ctl("sync", "--from", str(seed))
     done = ctl("sync", "--from", str(seed))
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1] == "tiny is current: 0 B copied, 196 KiB were there already"
+    assert done.stdout.splitlines()[-1] == "tiny is current: 196 KiB were there already"
 
 
 def test_a_dry_run_says_what_would_be_copied(seed: Path, store: Path, ctl: Run) -> None:
@@ -217,6 +219,17 @@ def test_verify_offline_says_when_there_is_nothing_to_verify(store: Path, ctl: R
     store.mkdir(parents=True)
     done = ctl("verify", "--offline")
     assert (done.returncode, done.stdout) == (0, "nothing is installed, so there is nothing to verify\n")
+
+
+@needs_root
+def test_who_may_not_work_on_a_store_is_told_to_do_it_as_root() -> None:
+    with tempfile.TemporaryDirectory() as store:
+        os.chmod(store, 0o755)
+        code = f"main(['verify', '--offline', '--store', '{store}'])"
+        code = f"import dubseedd.cli.offline; from dubseedd.cli.main import main; os.setuid({NOBODY}); sys.exit({code})"
+        argv = [sys.executable, "-c", f"import os, sys; {code}"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.rpartition("; ")[2]) == (1, "do it as root: sudo\n")
 
 
 def test_an_older_revision_that_was_put_there_by_hand_is_told_as_adopted_and_then_updated(
