@@ -296,7 +296,7 @@ COMMANDS = (
             "dubseedctl guard llama --store /mnt/var/lib/dubnium/models",
         ),
         _guard,
-        note="exit status: 0 it is; 10 absent; 11 damaged; 12 foreign or unverified; 20 nobody can tell\n\n",
+        note="exit status: 0 it is; 10 absent; 11 damaged;\n  12 foreign or unverified; 20 nobody can tell\n\n",
     ),
     Command(
         "history",
