@@ -59,7 +59,7 @@ async def watch(client: Client, options: argparse.Namespace) -> int:
     state = await follow(client, enough, new, screen, patient=options.forever)
     jobs = [job for job in state.jobs if new(job)]
     if not jobs and isinstance(screen, Screen):
-        print(show.printable(state.manager.status))
+        print(show.wrapped(show.printable(state.manager.status), _width()))
     return outcome("watch", jobs, as_json=options.json)
 
 

@@ -178,7 +178,7 @@ def status(state: State, server: Server | None = None, width: int | None = None,
     if server is not None:
         parts.append(wrapped(_server(server, state), width))
     step = f"{paint('Next:', Colour.STRONG)} {advice.next_step(state, server)}"
-    return "\n\n".join([*parts, wrapped(step, width)])
+    return "\n\n".join([*parts, step])  # it may end in a command, which is copied in one piece from one line only
 
 
 def colour_of(word: str) -> Colour | None:
@@ -229,7 +229,7 @@ def _jobs(jobs: Sequence[JobView], told: str, width: int | None) -> str:
     table = columns([_job_row(job) for job in shown], width, gives_way=JOB_BUNDLE).splitlines()
     lines = [f"{len(former)} that ended before: dubseedctl history"] if former else []
     for row, job in zip(table, shown, strict=True):
-        lines.append(row)
+        lines.append(_cut(row, width or len(row)))
         if job.error[1] and job.error[1] not in told:
             lines.append(wrapped(f"  {job.error[1]}", width))
     return "\n".join(lines)

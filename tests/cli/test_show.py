@@ -185,3 +185,9 @@ def test_of_jobs_that_ended_long_ago_the_status_has_the_number_alone() -> None:
     text = show.status(replace(EMPTY, jobs=(*over, waits, replace(JOB, id=11, bundle="now"))))
     assert [name for name in ("b-3", "b-4", "b-9", "pulled", "now") if name in text] == ["b-4", "b-9", "pulled", "now"]
     assert "3 that ended before: dubseedctl history" in text
+
+
+def test_a_row_of_jobs_is_one_line_in_sixty_columns() -> None:
+    much = replace(JOB, bundle="a-model-with-a-long-name", state="done", bytes_skipped=5 << 30)
+    text = show.status(replace(EMPTY, jobs=(much,)), width=60)
+    assert [len(line) for line in text.splitlines() if "a-model-" in line] == [60]
