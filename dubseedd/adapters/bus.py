@@ -188,7 +188,7 @@ class Connection:
         except TimeoutError:
             raise TimeoutError(f"the bus did not answer within {CONNECT_LIMIT_SECONDS:g} s") from None
         except (OSError, EOFError, AuthError, InvalidAddressError) as error:
-            raise BusGone(str(error) or HUNG_UP) from error
+            raise BusGone(getattr(error, "strerror", None) or str(error) or HUNG_UP) from error
 
     @property
     def unique_name(self) -> str:

@@ -1,10 +1,13 @@
 """What may be typed behind dubseedctl: a row for every command, with its options and examples to copy."""
 
 import argparse
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from dubseedd import __version__
+from dubseedd.cli.exits import USAGE, Complaint
 from dubseedd.core.drive import MAKERS
 
 JSON_HELP = 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
@@ -14,9 +17,36 @@ HISTORY_MOST = 1000
 SEE_ALSO = "dubseedctl COMMAND --help shows the options of a command, and examples."
 
 
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """What was typed. Raises Complaint where it is not understood, and SystemExit once help was given."""
+    names = [row.name for row in COMMANDS]
+    if not words:
+        raise Complaint("a command is missing; begin with dubseedctl status, dubseedctl --help lists all", USAGE)
+    if not words[0].startswith("-") and words[0] not in names:
+        near = difflib.get_close_matches(words[0], names, n=1)
+        advice = f"did you mean {near[0]}? " if near else ""
+        raise Complaint(f"there is no command {words[0]!r}; {advice}dubseedctl --help lists all", USAGE)
+    options, unknown = parser().parse_known_args(words)
+    if unknown:
+        message = f"unrecognized arguments: {' '.join(unknown)}"
+        raise Complaint(_not_understood(message, f"dubseedctl {options.command}"), USAGE)
+    return options
+
+
+class Parser(argparse.ArgumentParser):
+    """What is wrong, and where to look, in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Complaint(_not_understood(message, self.prog), USAGE)
+
+
+def _not_understood(message: str, program: str) -> str:
+    return f"{message}; {program} --help shows what it takes"
+
+
 def parser() -> argparse.ArgumentParser:
     """Every command and its options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="dubseedctl",
         description="Ask dubseedd what it does, and tell it what to do.",
         epilog=f"{_examples(FIRST_STEPS)}\n{SEE_ALSO}\n",
@@ -33,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         row.options(added)
+        added.set_defaults(runs=row.runs)
         if row.data:
             added.add_argument("--json", action="store_true", help=JSON_HELP)
     return top
@@ -44,10 +75,14 @@ def _examples(lines: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: what it does in one line, examples of its use, its options, whether it shows data, and a note."""
+    """A command: what it does in one line, examples of its use, its options, whether it shows data, and a note.
+
+    `runs` is the function of dubseedd.cli for it; those of `online` ask the daemon.
+    """
 
     name: str
     does: str
+    runs: str
     examples: tuple[str, ...]
     options: Callable[[argparse.ArgumentParser], None] = lambda _: None
     data: bool = True
@@ -124,6 +159,12 @@ def _count(word: str) -> int:
     return int(word)
 
 
+def _job(word: str) -> int:
+    if not word.isascii() or not word.isdigit():
+        raise argparse.ArgumentTypeError("takes the number of a job, as dubseedctl status has it")
+    return int(word)
+
+
 def _create(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", type=_given, metavar="SOURCE", help="a model directory, or CACHE/OWNER/NAME")
     command.add_argument(
@@ -141,7 +182,7 @@ def _create(command: argparse.ArgumentParser) -> None:
 
 
 def _cancel(command: argparse.ArgumentParser) -> None:
-    command.add_argument("job", nargs="?", type=int, metavar="JOB", help="its number; default: every job")
+    command.add_argument("job", nargs="?", type=_job, metavar="JOB", help="its number; default: every job")
 
 
 def _eject(command: argparse.ArgumentParser) -> None:
@@ -160,18 +201,23 @@ def _given(word: str) -> str:
 
 COMMANDS = (
     Command(
-        "status", "daemon, seeds, jobs, bundles, and what to do next", ("dubseedctl status", "dubseedctl status --json")
+        "status",
+        "daemon, seeds, jobs, bundles, and what to do next",
+        "online:status",
+        ("dubseedctl status", "dubseedctl status --json"),
     ),
     Command(
         "watch",
         "live progress; waits for the first job, ends with the last",
+        "online:watch",
         ("dubseedctl watch", "dubseedctl watch --once && echo done"),
         _watch,
     ),
-    Command("list", "the bundles in the store", ("dubseedctl list",)),
+    Command("list", "the bundles in the store", "online:list_bundles", ("dubseedctl list",)),
     Command(
         "sync",
         "sync bundles from a seed into the store",
+        "online:sync",
         (
             "dubseedctl sync --bundle llama",
             "dubseedctl sync --seed /dev/sdb1 --dry-run",
@@ -182,36 +228,42 @@ COMMANDS = (
     Command(
         "verify",
         "read installed bundles back from the disk",
+        "online:verify",
         ("dubseedctl verify llama", "dubseedctl verify --offline"),
         _verify,
     ),
     Command(
         "check",
         "judge every bundle of a seed by every rule, and write nothing",
+        "check:check",
         ("dubseedctl check /dev/sdb1", "dubseedctl check /run/media/me/DUB-SEED --json"),
         _check,
     ),
     Command(
         "format",
         "erase a drive and make it an empty seed",
+        "formatting:format_drive",
         ("dubseedctl format /dev/sdb", 'dubseedctl format /dev/sdb --expected "Ultra Fit" --type ext4'),
         _format,
     ),
     Command(
         "rollback",
         "swap a bundle with its previous version",
+        "online:roll_back",
         ("dubseedctl rollback llama", "dubseedctl rollback llama && sudo systemctl restart vllm"),
         _bundle,
     ),
     Command(
         "remove",
         "delete a bundle and its previous version",
+        "online:remove",
         ("dubseedctl remove llama", "dubseedctl remove llama --yes"),
         _remove,
     ),
     Command(
         "create",
         "make a bundle on a seed, or bring it up to date",
+        "create:create",
         (
             "dubseedctl create ./tiny-llama --to /media/seed",
             "dubseedctl create ~/.cache/huggingface/hub/OWNER/NAME --to /dev/sdb1 --sign ~/.ssh/id_ed25519",
@@ -222,6 +274,7 @@ COMMANDS = (
     Command(
         "cancel",
         "cancel a job; what was verified is kept",
+        "online:cancel",
         ("dubseedctl cancel", "dubseedctl cancel 7"),
         _cancel,
         data=False,
@@ -229,6 +282,7 @@ COMMANDS = (
     Command(
         "eject",
         "end the jobs of a seed and unmount it",
+        "online:eject",
         ("dubseedctl eject", "dubseedctl eject /dev/sdb1 --power-off"),
         _eject,
         data=False,
@@ -236,16 +290,18 @@ COMMANDS = (
     Command(
         "guard",
         "tell a script whether a bundle is installed, whole and verified",
+        "guard:guard",
         (
             "dubseedctl guard llama && systemctl start vllm",
             "dubseedctl guard llama --store /mnt/var/lib/dubnium/models",
         ),
         _guard,
-        note="exit status: 0 it is; 10 absent; 11 damaged; 12 foreign or unverified; 20 nobody can tell\n\n",
+        note="exit status: 0 it is; 10 absent; 11 damaged;\n  12 foreign or unverified; 20 nobody can tell\n\n",
     ),
     Command(
         "history",
         "what has happened, the newest last",
+        "online:history",
         (
             "dubseedctl history",
             "dubseedctl history -n 100 --bundle llama",

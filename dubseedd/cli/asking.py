@@ -1,10 +1,13 @@
 """A command put to the daemon over the bus: a password asked for where one is needed, what goes wrong in words."""
 
 import argparse
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeVar
 
+from dubseedd.cli import views
 from dubseedd.cli.agent import password_agent
 from dubseedd.cli.exits import FAILED, NOT_AUTHORISED, UNREACHABLE, Complaint
 from dubseedd.names import ERROR_PREFIX, ErrorName
@@ -18,35 +21,24 @@ NO_DAEMON = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
     "org.freedesktop.DBus.Error.NameHasNoOwner",
     "org.freedesktop.DBus.Error.NoReply",
-    "org.freedesktop.DBus.Error.Spawn.",
-    "org.freedesktop.systemd1.",
 )
-"""How the bus says that the daemon neither runs nor can be started; the last two are families."""
+"""How the bus says that the daemon does not run."""
+NO_START = ("org.freedesktop.DBus.Error.Spawn.", "org.freedesktop.systemd1.")
+"""How it says that it has tried to start it; these are families."""
 DENIED = frozenset({ErrorName.NOT_AUTHORIZED.full, "org.freedesktop.DBus.Error.AccessDenied"})
 
 GUARDED = ("sync", "verify", "rollback", "remove", "cancel", "eject")
 """The commands for which the daemon may want a password."""
 
 
-async def ask(options: argparse.Namespace) -> int:
+def ask(options: argparse.Namespace) -> int:
     """Run a command that needs the daemon; its exit status."""
+    return asyncio.run(_ask(options))
 
-    def command(client: "Client") -> Awaitable[int]:
-        from dubseedd.cli import online  # noqa: PLC0415 - offline commands work without what this takes
 
-        table: Mapping[str, Callable[[Client, argparse.Namespace], Awaitable[int]]] = {
-            "status": online.status,
-            "watch": online.watch,
-            "list": online.list_bundles,
-            "sync": online.sync,
-            "verify": online.verify,
-            "rollback": online.roll_back,
-            "remove": online.remove,
-            "cancel": online.cancel,
-            "eject": online.eject,
-            "history": online.history,
-        }
-        return table[options.command](client, options)
+async def _ask(options: argparse.Namespace) -> int:
+    async def command(client: "Client") -> int:
+        return int(await resolve_name(f"dubseedd.cli.{options.runs}")(client, options))
 
     with password_agent() if options.command in GUARDED else nullcontext():
         return await asked(command)
@@ -69,7 +61,9 @@ async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
     except RemoteError as error:
         raise complaint_of(error.name, error.text) from error
     except BusGone as error:
-        raise Complaint(f"the system bus cannot be reached ({error}); is dbus.service running?", UNREACHABLE) from error
+        raise Complaint(
+            f"the system bus cannot be reached ({error}); see systemctl status dbus", UNREACHABLE
+        ) from error
     except TimeoutError as error:
         raise Complaint(f"no answer: {error}; see systemctl status dubseedd dbus", UNREACHABLE) from error
 
@@ -77,7 +71,9 @@ async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
 def complaint_of(name: str, text: str) -> Complaint:
     """What the bus or the daemon has answered, in words for a person."""
     if name.startswith(NO_DAEMON):
-        return Complaint("dubseedd does not run; start it: systemctl start dubseedd", UNREACHABLE)
+        return Complaint(views.NO_DAEMON, UNREACHABLE)
+    if name.startswith(NO_START):
+        return Complaint(f"dubseedd cannot be started ({text}); see systemctl status dubseedd", UNREACHABLE)
     if name in DENIED:
         return Complaint(text, NOT_AUTHORISED)
     if name.startswith(ERROR_PREFIX):

@@ -52,6 +52,8 @@ def with_udisks(errand: "Callable[[Drives], Awaitable[T]]") -> T:
             raise Complaint(trouble.sentence, NOT_AUTHORISED) from trouble
         raise
     except BusGone as error:
-        raise Complaint(f"the system bus cannot be reached ({error}); is dbus.service running?", UNREACHABLE) from error
+        raise Complaint(
+            f"the system bus cannot be reached ({error}); see systemctl status dbus", UNREACHABLE
+        ) from error
     except TimeoutError as error:
         raise Complaint(f"no answer: {error}; see systemctl status udisks2 dbus", UNREACHABLE) from error

@@ -104,7 +104,8 @@ def _look_into_store(name: str, options: argparse.Namespace) -> Told:
         with closing(StoreView(path)) as store:
             return judge(name, store.look(name))
     except FileNotFoundError:
-        return judge(name, None)
+        reason = f"there is no store {path}; plug in a stick that has it, or name another store: --store DIR"
+        return Told(Verdict.ABSENT, f"{name} is not installed: {reason}")
     except OSError as error:
         reason = f"the store {path} cannot be read ({error.strerror}); ask as root: sudo dubseedctl guard {name}"
         return Told(Verdict.UNKNOWN, f"nobody can tell whether {name} is there: {reason}")

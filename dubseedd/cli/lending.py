@@ -9,7 +9,7 @@ from dubseedd.adapters.bus import BusGone, Connection, RemoteError
 from dubseedd.adapters.udisks import UDisks
 from dubseedd.cli.agent import somebody_is_there
 from dubseedd.cli.aside import Aside
-from dubseedd.cli.asking import NO_DAEMON, complaint_of
+from dubseedd.cli.asking import NO_DAEMON, NO_START, complaint_of
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import FAILED, Complaint
 from dubseedd.core.device import BlockDevice
@@ -44,7 +44,7 @@ class Lender:
             client = self._aside.enter(Client.open())
             return self._aside.run(_borrow(client, node))
         except RemoteError as error:
-            if error.name.startswith(NO_DAEMON):
+            if error.name.startswith(NO_DAEMON + NO_START):
                 return False
             raise complaint_of(error.name, error.text) from error
         except (BusGone, TimeoutError) as error:

@@ -5,20 +5,14 @@ interrupted. `guard` has more of them. Errors go to standard error as one senten
 """
 
 import argparse
-import asyncio
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
+from typing import Any
 
-from dubseedd.cli import offline
-from dubseedd.cli.arguments import parser
-from dubseedd.cli.asking import ask
-from dubseedd.cli.check import check
-from dubseedd.cli.create import create
+from dubseedd.cli.arguments import parse
 from dubseedd.cli.exits import FAILED, INTERRUPTED, USAGE, Complaint, complain
-from dubseedd.cli.formatting import format_drive
-from dubseedd.cli.guard import guard
 from dubseedd.core.config import ConfigError
 from dubseedd.errors import Failure
 
@@ -31,13 +25,6 @@ LEFT_OFF = {
     "sync --from": "stopped; what was verified is kept, and the same command goes on from there",
 }
 """What an interrupted command leaves behind."""
-BY_THEMSELVES: Mapping[str, Callable[[argparse.Namespace], int]] = {
-    "check": check,
-    "create": create,
-    "format": format_drive,
-    "guard": guard,
-}
-"""The commands that ask the daemon on the way, or not at all."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         return FAILED
     except OSError as error:
         _drop_output()
-        complain(f"{error}; look at where the output goes, and at the disk")
+        complain(f"{error.strerror or error}; look at where the output goes, and at the disk")
         return FAILED
     return status
 
@@ -72,12 +59,11 @@ def _drop_output() -> None:
 
 def _guarded(argv: list[str] | None) -> int:
     """Parse and run; whatever goes wrong, files and output aside, is a sentence and a status."""
-    top = parser()
     command = ""
     try:
-        options = top.parse_args(argv)
+        options = parse(sys.argv[1:] if argv is None else argv)
         command = options.command if getattr(options, "from_folder", None) is None else "sync --from"
-        return _run(top, options)
+        return _run(options)
     except SystemExit as ended:  # how argparse says that it has said everything
         return int(ended.code or 0)
     except OSError:
@@ -98,19 +84,25 @@ def _guarded(argv: list[str] | None) -> int:
     return status
 
 
-def _run(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
+    """Run the command; what it takes is loaded now, and nothing else."""
+    runs: str = options.runs
     if options.command == "sync" and options.from_folder is not None:
         if options.seed:
-            top.error("--seed names a stick of the daemon, --from a folder: give one of them")
-        return offline.sync(options)
+            raise Complaint("--seed names a stick of the daemon, --from a folder; give one of them", USAGE)
+        runs = "offline:sync"
     if options.command == "verify" and options.offline:
-        return offline.verify(options)
-    if options.command in BY_THEMSELVES:
-        return BY_THEMSELVES[options.command](options)
+        runs = "offline:verify"
+    if not runs.startswith("online:"):
+        return int(_function(runs)(options))
     if getattr(options, "store", None) or getattr(options, "config", None):
         alone = "--from DIR" if options.command == "sync" else "--offline"
-        top.error(f"--store and --config go with {alone}: the daemon has its own")
-    return asyncio.run(ask(options))
+        raise Complaint(f"--store and --config go with {alone}; the daemon has its own", USAGE)
+    return int(_function("asking:ask")(options))
+
+
+def _function(name: str) -> Any:
+    return resolve_name(f"dubseedd.cli.{name}")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,8 @@ def sync(options: argparse.Namespace) -> int:
                 result = OfflineSync(store, offer, config, options, screen).run(seed)
             results.append(result)
             if result["error"] != NO_ERROR:
-                complain(f"{shown(offer.name)} is {result['outcome']}: {result['error'].message}")
+                how = "is refused" if result["outcome"] == "refused" else "has failed"
+                complain(f"{shown(offer.name)} {how}: {result['error'].message}")
             elif not options.json:
                 print(_line(result), flush=True)
     if options.json:
@@ -174,9 +175,11 @@ class OfflineSync:
 
 
 def _line(result: Result) -> str:
-    skipped = f", {show.size(result['bytes_skipped'])} were there already" if result["bytes_skipped"] else ""
     verb = "to copy" if result["outcome"] == "planned" else "copied"
-    return f"{result['name']} is {result['outcome']}: {show.size(result['bytes_done'])} {verb}{skipped}"
+    copied, skipped = show.size(result["bytes_done"]), f"{show.size(result['bytes_skipped'])} were there already"
+    parts = [f"{copied} {verb}"] if result["bytes_done"] or not result["bytes_skipped"] else []
+    parts += [skipped] if result["bytes_skipped"] else []
+    return f"{result['name']} is {result['outcome']}: {', '.join(parts)}"
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -200,7 +203,9 @@ def _chosen(store: Store, names: list[str]) -> list[Receipt]:
     missing = set(names) - {receipt.name for receipt in receipts}
     if missing:
         raise CallRefused(
-            ErrorName.NOT_FOUND, f"{', '.join(sorted(missing))} is not installed by dubseedd in {store.path}"
+            ErrorName.NOT_FOUND,
+            f"{', '.join(sorted(missing))} is not installed by dubseedd in {store.path}; "
+            "without a name all that is there is verified",
         )
     return receipts
 
@@ -215,7 +220,8 @@ def _verify_one(store: Store, receipt: Receipt, *, quiet: bool) -> Result:
         _record(store, tidings.damaged(fresh))
         complain(message)
     elif not quiet:
-        print(f"{name} is whole: {len(fresh.files)} files, {show.size(fresh.size)}", flush=True)
+        files = f"{len(fresh.files)} file{'' if len(fresh.files) == 1 else 's'}"
+        print(f"{name} is whole: {files}, {show.size(fresh.size)}", flush=True)
     return {"name": name, "error": Error(error, message)}
 
 

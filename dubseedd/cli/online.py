@@ -17,7 +17,7 @@ from dubseedd.cli.screen import Screen
 from dubseedd.cli.views import JobView, SeedView, State
 from dubseedd.core.serving import Server
 from dubseedd.errors import CallRefused
-from dubseedd.names import ERROR_PREFIX, ErrorName, Field
+from dubseedd.names import ERROR_PREFIX, ErrorName, EventName, Field
 
 
 async def status(client: Client, options: argparse.Namespace) -> int:
@@ -57,7 +57,10 @@ async def watch(client: Client, options: argparse.Namespace) -> int:
         print(show.printable(first.manager.status), flush=True)
     screen = Screen() if can_draw() and not options.json else display(quiet=options.json)
     state = await follow(client, enough, new, screen, patient=options.forever)
-    return outcome("watch", [job for job in state.jobs if new(job)], as_json=options.json)
+    jobs = [job for job in state.jobs if new(job)]
+    if not jobs and isinstance(screen, Screen):
+        print(show.wrapped(show.printable(state.manager.status), _width()))
+    return outcome("watch", jobs, as_json=options.json)
 
 
 async def sync(client: Client, options: argparse.Namespace) -> int:
@@ -67,20 +70,31 @@ async def sync(client: Client, options: argparse.Namespace) -> int:
     state, jobs = await finish(client, paths, quiet=options.json)
     status = outcome("sync", jobs, as_json=options.json)
     refused = _refused(state.seeds, options)
-    for name, verdict in refused:
-        complain(show.printable(f"{name} is refused ({verdict}); journalctl -u dubseedd -p warning says why"))
+    reasons = await _reasons(client) if refused else {}
+    for seed, name, verdict in refused:
+        reason = reasons.get((seed, name)) or f"{name} is refused ({verdict}); see journalctl -u dubseedd -p warning"
+        complain(show.printable(reason))
     return FAILED if refused else status
 
 
-def _refused(seeds: Sequence[SeedView], options: argparse.Namespace) -> list[tuple[str, str]]:
-    """(name, verdict) of what was asked for and is refused: it has no job."""
+def _refused(seeds: Sequence[SeedView], options: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """(UUID of the seed, name, verdict) of what was asked for and is refused: it has no job."""
     return [
-        (name, verdict.removeprefix(ERROR_PREFIX))
+        (seed.uuid, name, verdict.removeprefix(ERROR_PREFIX))
         for seed in seeds
         if options.seed in (None, seed.uuid, seed.device)
         for name, _, _, verdict in seed.bundles
         if verdict.startswith(ERROR_PREFIX) and options.bundle in (None, name)
     ]
+
+
+async def _reasons(client: Client) -> dict[tuple[str, str], str]:
+    """Why bundles were refused, in the words of the journal, by seed and name; of each the last word."""
+    return {
+        (event.get(Field.SEED.lower(), ""), event.get(Field.BUNDLE.lower(), "")): event["message"]
+        for event in reversed(await client.history(HISTORY_MOST))
+        if event[Field.EVENT.lower()] == EventName.BUNDLE_REFUSED
+    }
 
 
 async def verify(client: Client, options: argparse.Namespace) -> int:

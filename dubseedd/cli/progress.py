@@ -117,7 +117,8 @@ def _bar(job: JobView) -> Any:
     from rich.console import Group  # noqa: PLC0415 - an optional extra
     from rich.text import Text  # noqa: PLC0415 - an optional extra
 
-    return Group(head(job), Text(f"  {job.state}, {show.details(job)}", style="dim", no_wrap=True, overflow="ellipsis"))
+    below = ", ".join(part for part in (job.state, show.details(job)) if part)
+    return Group(head(job), Text(f"  {below}", style="dim", no_wrap=True, overflow="ellipsis"))
 
 
 def head(job: JobView) -> Any:

@@ -6,6 +6,7 @@ org.dubnium.Seed1.xml in camelCase; structs are objects, and an error is null wh
 """
 
 import json
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -24,6 +25,8 @@ MICROSECONDS = 1_000_000
 UUID_CHARACTERS = 9
 """As much of a seed's UUID as FAT has: enough to tell sticks apart, and a table stays narrow."""
 SHORTEST_NAME = 12
+ENDED_JOBS_MOST = 6
+"""More jobs that have ended are counted."""
 JOB_BUNDLE = 2
 """Where a row of jobs has the name of the bundle, which gives way."""
 WELL = frozenset({"idle", "current"})
@@ -90,9 +93,9 @@ def left(end: int) -> str:
 
 
 def amount(job: JobView) -> str:
-    """How much of a job is done."""
+    """How much of a job is done; empty while nobody knows how much there is to do."""
     parts = []
-    if job.bytes_total or not job.bytes_skipped:
+    if job.bytes_total:
         parts.append(f"{size(job.bytes_done)} of {size(job.bytes_total)}")
     if job.bytes_skipped:
         parts.append(f"{size(job.bytes_skipped)} were there already")
@@ -145,10 +148,17 @@ def _origin(bundle: BundleView) -> str:
     return _cut(bundle.seed_uuid, UUID_CHARACTERS) or "-"
 
 
+def wrapped(text: str, width: int | None, hanging: str = "  ") -> str:
+    """A sentence in lines of `width`, all but the first indented; words stay whole, for they may be commands."""
+    if width is None:
+        return text
+    return textwrap.fill(text, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
+
+
 def events(found: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
-    """Events of the history, a line each."""
-    lines = (f"{moment(event['time'])}  {printable(str(event['message']))}" for event in found)
-    return "\n".join(_cut(line, width) if width is not None else line for line in lines)
+    """Events of the history, from the moment of each on one line; a reason is never cut short."""
+    lines = [f"{moment(event['time'])}  {printable(str(event['message']))}" for event in found]
+    return "\n".join(wrapped(line, width, " " * (len(moment(0)) + 2)) for line in lines)
 
 
 def status(state: State, server: Server | None = None, width: int | None = None, *, paint: Paint = as_it_is) -> str:
@@ -157,18 +167,18 @@ def status(state: State, server: Server | None = None, width: int | None = None,
     inner = width - 2 if width is not None else None
     manager = state.manager
     parts = [
-        f"dubseedd {manager.version}: {_painted(manager.state, paint)}. {manager.status}",
-        f"Store: {manager.store} ({manager.trust})",
+        wrapped(f"dubseedd {manager.version}: {_painted(manager.state, paint)}. {manager.status}", width),
+        wrapped(f"Store: {manager.store} ({manager.trust})", width),
     ]
-    parts += [_seed(seed, inner, paint) for seed in state.seeds]
+    parts += [_seed(seed, manager.status, width, paint) for seed in state.seeds]
     if state.jobs:
-        rows = [_job_row(job, manager.status) for job in state.jobs]
-        parts.append("Jobs:\n" + _indented(columns(rows, inner, gives_way=JOB_BUNDLE)))
+        parts.append("Jobs:\n" + _indented(_jobs(state.jobs, manager.status, inner)))
     if state.bundles:
         parts.append("Bundles:\n" + _indented(bundles(state.bundles, inner)))
     if server is not None:
-        parts.append(_server(server, state))
-    return "\n\n".join([*parts, f"{paint('Next:', Colour.STRONG)} {advice.next_step(state, server)}"])
+        parts.append(wrapped(_server(server, state), width))
+    step = f"{paint('Next:', Colour.STRONG)} {advice.next_step(state, server)}"
+    return "\n\n".join([*parts, step])  # it may end in a command, which is copied in one piece from one line only
 
 
 def colour_of(word: str) -> Colour | None:
@@ -199,22 +209,35 @@ def seed_line(seed: SeedView) -> str:
     return f"Seed {seed.label} on {seed.device} ({seed.filesystem}, {size(seed.size)}{drive}): {seed.state}{where}"
 
 
-def _seed(seed: SeedView, width: int | None, paint: Paint) -> str:
+def _seed(seed: SeedView, told: str, width: int | None, paint: Paint) -> str:
     verdicts = [verdict.removeprefix(ERROR_PREFIX) for *_, verdict in seed.bundles]
     cells = [
         (one.name, size(one.size) if one.size else "-", word) for one, word in zip(seed.bundles, verdicts, strict=True)
     ]
-    table = columns(cells, width).splitlines() if cells else []
+    table = columns(cells, width - 2 if width is not None else None).splitlines() if cells else []
     rows = [row.removesuffix(word) + _painted(word, paint) for row, word in zip(table, verdicts, strict=True)]
-    error = f"\n  {paint(seed.error[1], Colour.BAD)}" if seed.error[1] else ""
-    return seed_line(seed) + error + "".join(f"\n  {row}" for row in rows)
+    lines = [wrapped(seed_line(seed), width)]
+    if seed.error[1] and seed.error[1] not in told:
+        lines.append(wrapped(f"  {paint(seed.error[1], Colour.BAD)}", width))
+    return "\n".join([*lines, *(f"  {row}" for row in rows)])
 
 
-def _job_row(job: JobView, told: str) -> tuple[str, ...]:
-    """A job in a table; of an error whose sentence has been `told` above, the name will do."""
-    name, sentence = job.error
-    error = name.removeprefix(ERROR_PREFIX) if sentence and sentence in told else sentence
-    return (str(job.id), job.kind, job.bundle, job.state, f"{job.progress[0]} %", error or amount(job))
+def _jobs(jobs: Sequence[JobView], told: str, width: int | None) -> str:
+    """Jobs as a table, the sentence of an error below its row unless it has been `told` above."""
+    former = [job for job in jobs if job.ended and job.state != "interrupted"][:-ENDED_JOBS_MOST]
+    shown = [job for job in jobs if job not in former]
+    table = columns([_job_row(job) for job in shown], width, gives_way=JOB_BUNDLE).splitlines()
+    lines = [f"{len(former)} that ended before: dubseedctl history"] if former else []
+    for row, job in zip(table, shown, strict=True):
+        lines.append(_cut(row, width or len(row)))
+        if job.error[1] and job.error[1] not in told:
+            lines.append(wrapped(f"  {job.error[1]}", width))
+    return "\n".join(lines)
+
+
+def _job_row(job: JobView) -> tuple[str, ...]:
+    what = job.error[0].removeprefix(ERROR_PREFIX) or amount(job)
+    return (str(job.id), job.kind, job.bundle, job.state, f"{job.progress[0]} %", what)
 
 
 # Lines
@@ -223,10 +246,15 @@ def _job_row(job: JobView, told: str) -> tuple[str, ...]:
 def line(job: JobView) -> str:
     """One line on a job, for output that is no terminal."""
     job = printable(job)
-    if job.ended:
-        return f"{job.bundle}: {job.state}" + (f": {job.error[1]}" if job.error[1] else f", {amount(job)}")
-    rate = f", {size(job.rate)}/s" if job.rate else ""
-    return f"{job.bundle}: {job.state}, {job.progress[0]} %, {amount(job)}{rate}"
+    if job.error[1].startswith(job.state):
+        return f"{job.bundle}: {job.error[1]}"
+    if job.error[1]:
+        return f"{job.bundle}: {job.state}: {job.error[1]}"
+    parts = [f"{job.bundle}: {job.state}", amount(job)]
+    if job.bytes_total and not job.ended:
+        rate = f"{size(job.rate)}/s" if job.rate else ""
+        parts[1:] = [f"{job.progress[0]} %", amount(job), rate]
+    return ", ".join(part for part in parts if part)
 
 
 def details(job: JobView, rates: str = "") -> str:

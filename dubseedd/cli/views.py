@@ -39,6 +39,7 @@ class Offered(NamedTuple):
     verdict: str
 
 
+NO_DAEMON = "dubseedd does not run; start it: systemctl start dubseedd"
 NO_ERROR = Error("", "")
 NO_PROGRESS = Progress(0, "", 1)
 
@@ -128,9 +129,7 @@ class State:
     bundles: tuple[BundleView, ...]
 
 
-STOPPED = State(
-    ManagerView("", "stopped", "dubseedd does not run", NO_ERROR, safe_to_remove=False, store="", trust=""), (), (), ()
-)
+STOPPED = State(ManagerView("", "stopped", NO_DAEMON, NO_ERROR, safe_to_remove=False, store="", trust=""), (), (), ())
 """What there is to see of a daemon that does not run."""
 
 SHAPES: Mapping[str, Callable[[Any], Any]] = {

@@ -68,14 +68,12 @@ def notices(state: State) -> dict[str, Notice]:
 def of_seed(seed: SeedView) -> Notice:
     """What there is to say of a stick."""
     summary = f"{seed.label} ({seed.drive or seed.device})"
-    if seed.error.message:
-        return Notice(summary, seed.error.message, Mood.WRONG, buttons=(Button.DETAILS,))
     if seed.state in ("mounting", "scanning"):
         return Notice(summary, "Looking at what is on it", Mood.GOING)
-    refused = list(_refused(seed))
-    mood = Mood.GOING if seed.state == "working" else Mood.WRONG if refused else Mood.WELL
-    buttons = (*(() if seed.safe_to_remove else (Button.EJECT,)), *((Button.DETAILS,) if refused else ()))
-    return Notice(summary, "\n".join([_pull(seed), *refused]), mood, buttons=buttons)
+    wrong = [seed.error.message] if seed.error.message else list(_refused(seed))
+    mood = Mood.GOING if seed.state == "working" else Mood.WRONG if wrong else Mood.WELL
+    buttons = (*(() if seed.safe_to_remove else (Button.EJECT,)), *((Button.DETAILS,) if wrong else ()))
+    return Notice(summary, "\n".join([_pull(seed), *wrong]), mood, buttons=buttons)
 
 
 def _pull(seed: SeedView) -> str:
@@ -83,7 +81,8 @@ def _pull(seed: SeedView) -> str:
         return "It may be pulled out"
     if seed.state == "working":
         return "Leave it in until this says that it may be pulled out"
-    return f"Eject it before you pull it out: it is mounted at {seed.mount_point}"
+    where = f": it is mounted at {seed.mount_point}" if seed.mount_point else ""
+    return f"Eject it before you pull it out{where}"
 
 
 def _refused(seed: SeedView) -> Iterator[str]:

@@ -336,6 +336,8 @@ def _same(record: FileRecord, status: os.stat_result) -> bool:
 
 def _cannot_open(path: str, error: OSError) -> str:
     sentence = f"the store {path} cannot be opened or made ({error.strerror})"
+    if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid() != 0:
+        return f"{sentence}; do it as root: sudo"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return (
             f"{sentence}; where dubseedd.service runs, allow it with a drop-in (systemctl edit dubseedd): "

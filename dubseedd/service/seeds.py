@@ -366,7 +366,11 @@ class Seeds:
             self._enter(seed, SeedState.WORKING)
             return
         latest = {job.bundle: job for job in self._jobs.all.values() if job.seed is seed}
-        failures = [job.failure for job in latest.values() if isinstance(job.failure, SeedRefused | StoreTrouble)]
+        failures = [
+            Failure(job.failure.error, f"{job.bundle}: {job.failure.sentence}")
+            for job in latest.values()
+            if isinstance(job.failure, SeedRefused | StoreTrouble)
+        ]
         if failures:
             seed.enter(SeedState.FAILED, failures[-1])
             self._board.changed(seed)

@@ -22,7 +22,7 @@ SIZE = sum(len(data) for data in FILES.values())
 RUN = "import sys; from dubseedd.cli.main import main; sys.exit(main())"
 AS_NOBODY = f"""
 import os
-import dubseedd.cli.main
+import dubseedd.cli.main, dubseedd.cli.check
 os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
 """
 """Another user may not reach the interpreter of a test, so it is loaded before."""

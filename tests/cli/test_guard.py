@@ -50,9 +50,10 @@ def test_a_bundle_as_it_was_installed_is_whole(store: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines()[-1].startswith("tiny is installed, whole and verified on 20")
 
 
-def test_what_is_not_there_is_absent(store: Path, tmp_path: Path) -> None:
+def test_what_is_not_there_is_absent(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(store, "nowhere") == 10
     assert guarded(tmp_path / "no-store") == 10
+    assert f"tiny is not installed: there is no store {tmp_path}/no-store; " in capsys.readouterr().err
     assert not (tmp_path / "no-store").exists()
 
 
@@ -77,7 +78,8 @@ def test_so_is_one_where_dubseedd_has_never_been(tmp_path: Path) -> None:
 def test_of_a_store_that_may_not_be_read_nobody_can_tell(store: Path) -> None:
     store.chmod(0o700)
     words = ["guard", "tiny", "--store", str(store)]
-    code = f"import os; from dubseedd.cli.main import main; os.setuid({NOBODY}); os._exit(main({words}))"
+    loaded = "import os, dubseedd.cli.guard; from dubseedd.cli.main import main"
+    code = f"{loaded}; os.setuid({NOBODY}); os._exit(main({words}))"
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 20
 
 

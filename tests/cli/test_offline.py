@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from dubseedd.cli.main import main
 from tests.support.bundles import contents, model_files, published, write_bundle
 from tests.support.schema import document
+from tests.support.users import NOBODY, needs_root
 
 FILES = model_files()
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -96,7 +99,7 @@ def test_weights_that_were_cut_short_are_refused_once_they_are_copied(seed: Path
     done = ctl("sync", "--from", str(seed))
     assert done.returncode == 1
     assert done.stderr == (
-        f"dubseedctl: bad is failed: {path} has 99,995 bytes of tensors, and its header tells of 100,000; "
+        f"dubseedctl: bad has failed: {path} has 99,995 bytes of tensors, and its header tells of 100,000; "
         "copy the model from its source anew\n"
     )
     assert contents(store / "good") == published(FILES)
@@ -123,7 +126,7 @@ def test_the_second_time_it_is_current(seed: Path, ctl: Run) -> None:
     ctl("sync", "--from", str(seed))
     done = ctl("sync", "--from", str(seed))
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1] == "tiny is current: 0 B copied, 196 KiB were there already"
+    assert done.stdout.splitlines()[-1] == "tiny is current: 196 KiB were there already"
 
 
 def test_a_dry_run_says_what_would_be_copied(seed: Path, store: Path, ctl: Run) -> None:
@@ -218,6 +221,17 @@ def test_verify_offline_says_when_there_is_nothing_to_verify(store: Path, ctl: R
     assert (done.returncode, done.stdout) == (0, "nothing is installed, so there is nothing to verify\n")
 
 
+@needs_root
+def test_who_may_not_work_on_a_store_is_told_to_do_it_as_root() -> None:
+    with tempfile.TemporaryDirectory() as store:
+        os.chmod(store, 0o755)
+        code = f"main(['verify', '--offline', '--store', '{store}'])"
+        code = f"import dubseedd.cli.offline; from dubseedd.cli.main import main; os.setuid({NOBODY}); sys.exit({code})"
+        argv = [sys.executable, "-c", f"import os, sys; {code}"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.rpartition("; ")[2]) == (1, "do it as root: sudo\n")
+
+
 def test_an_older_revision_that_was_put_there_by_hand_is_told_as_adopted_and_then_updated(
     seed: Path, store: Path, ctl: Run
 ) -> None:
@@ -266,6 +280,7 @@ NONSENSE = [
     ["sync", "--from", "/x", "--seed", "/dev/sdb1"],
     ["sync", "--from", "/x", "--store", ""],
     ["cancel", "x"],
+    ["cancel", "-3"],
     ["check"],
     ["format", "/dev/sdb", "--type", "vfat"],
     ["format", "/dev/sdb", "--expected", ""],
@@ -280,7 +295,33 @@ def test_nonsense_is_a_usage_error(words: list[str]) -> None:
         [sys.executable, "-m", "dubseedd.cli.main", *words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "usage: dubseedctl" in done.stderr
+    assert done.stderr.startswith("dubseedctl: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "a command is missing; begin with dubseedctl status, dubseedctl --help lists all"),
+        (["statsu"], "there is no command 'statsu'; did you mean status? dubseedctl --help lists all"),
+        (["", "x"], "there is no command ''; dubseedctl --help lists all"),
+        (
+            ["remove"],
+            "the following arguments are required: BUNDLE; dubseedctl remove --help shows what it takes",
+        ),
+        (["list", "-x"], "unrecognized arguments: -x; dubseedctl list --help shows what it takes"),
+        (
+            ["history", "-n", "0"],
+            "argument -n/--number: takes a number from 1 to 1000; dubseedctl history --help shows what it takes",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_mistyped_is_one_sentence_that_says_where_to_look(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"dubseedctl: {sentence}\n"
 
 
 def test_a_bus_that_is_not_there_is_status_3(tmp_path: Path) -> None:
@@ -288,7 +329,7 @@ def test_a_bus_that_is_not_there_is_status_3(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "dubseedd.cli.main", "status"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 3
-    assert done.stderr.startswith("dubseedctl: the system bus cannot be reached")
+    assert done.stderr.startswith("dubseedctl: the system bus cannot be reached (No such file or directory); ")
     assert done.stderr.count("\n") == 1
 
 
@@ -314,7 +355,7 @@ def test_an_output_that_is_full_is_one_sentence(seed: Path, ctl: Run) -> None:
     with open("/dev/full", "wb") as full:
         done = ctl("sync", "--from", str(seed), "--json", stdout=full)
     assert done.returncode == 1
-    assert done.stderr.startswith("dubseedctl: [Errno 28]")
+    assert done.stderr.startswith("dubseedctl: No space left on device; look at ")
     assert done.stderr.count("\n") == 1
 
 

@@ -12,6 +12,7 @@ import pytest
 from dbus_next import Message
 
 from dubseedd.adapters.bus import DBUS, DBUS_PATH, CallFailed, Variant
+from dubseedd.cli.asking import complaint_of
 from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH
 from tests.cli.conftest import LIMIT_SECONDS, MANAGER, Connect, Ctl, ToyDaemon, ended
 from tests.support.schema import document
@@ -133,10 +134,45 @@ async def test_a_daemon_of_another_version_is_one_sentence(toy: ToyDaemon, start
 async def test_what_is_refused_has_no_job_and_is_a_failure_all_the_same(toy: ToyDaemon, start_ctl: Ctl) -> None:
     toy.show_seed(Bundles=[["tiny", 1, "", "new"], ["bad", 1, "", "org.dubnium.Seed1.Error.UnsafeModel"]])
     toy.on["Sync"] = lambda path, args: [[toy.show_job(1, State="done")]]
+    toy.on["GetHistory"] = lambda path, args: [[]]
     said = await ended(await start_ctl("sync"))
     assert said.status == 1
-    assert said.err.startswith("dubseedctl: bad is refused (UnsafeModel)")
+    assert said.err == "dubseedctl: bad is refused (UnsafeModel); see journalctl -u dubseedd -p warning\n"
     assert (await ended(await start_ctl("sync", "--bundle", "tiny"))).status == 0
+
+
+async def test_why_it_is_refused_is_told_in_the_words_of_the_journal(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    def event(message: str, **more: str) -> dict[str, Variant]:
+        told = {"message": message, "dubseed_event": "bundle-refused", "dubseed_bundle": "bad", **more}
+        return {name: Variant("s", value) for name, value in told.items()}
+
+    toy.show_seed(Uuid="here", Bundles=[["bad", 1, "", "org.dubnium.Seed1.Error.UnsafeModel"]])
+    toy.on["Sync"] = lambda path, args: [[]]
+    toy.on["GetHistory"] = lambda path, args: [
+        [
+            event("of another stick", dubseed_seed="elsewhere"),
+            event("bad is refused: x.pkl holds pickled weights", dubseed_seed="here"),
+            event("what it was before", dubseed_seed="here"),
+        ]
+    ]
+    said = await ended(await start_ctl("sync"))
+    assert said == (1, "", "dubseedctl: bad is refused: x.pkl holds pickled weights\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("org.freedesktop.DBus.Error.ServiceUnknown", "dubseedd does not run; start it: systemctl start dubseedd"),
+        ("org.freedesktop.systemd1.UnitMasked", "dubseedd cannot be started (it says); see systemctl status dubseedd"),
+        (
+            "org.freedesktop.DBus.Error.Spawn.ChildExited",
+            "dubseedd cannot be started (it says); see systemctl status dubseedd",
+        ),
+    ],
+)
+def test_a_daemon_that_does_not_run_and_one_that_cannot_are_told_apart(name: str, sentence: str) -> None:
+    complaint = complaint_of(name, "it says")
+    assert (str(complaint), complaint.status) == (sentence, 3)
 
 
 async def test_options_reach_the_daemon(toy: ToyDaemon, start_ctl: Ctl) -> None:

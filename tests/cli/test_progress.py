@@ -75,6 +75,14 @@ async def test_a_terminal_of_60_columns_shows_bar_amount_and_file(
     assert (await ended(process)).status == 0
 
 
+async def test_where_there_is_nothing_to_watch_the_terminal_is_told_how_things_are(
+    toy: ToyDaemon, start_ctl: Ctl, terminal: Terminal
+) -> None:
+    process = await start_ctl("watch", "--once", stdout=terminal.end, TERM="xterm-256color")
+    assert (await ended(process)).status == 0
+    await terminal.until("\x1b[2Kno bundles installed, waiting for a stick\r\n")
+
+
 async def test_no_color_is_heeded(toy: ToyDaemon, start_ctl: Ctl, terminal: Terminal) -> None:
     path = toy.show_job(1)
     await start_ctl("watch", stdout=terminal.end, TERM="xterm-256color", NO_COLOR="1")

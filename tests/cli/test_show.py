@@ -159,3 +159,35 @@ def test_a_line_on_a_job_says_how_far_it_is_or_why_it_ended() -> None:
     assert show.line(replace(JOB, state="failed", error=Error("n", "because"))) == "tiny: failed: because"
     there = replace(JOB, state="done", bytes_total=0, bytes_done=0, bytes_skipped=1 << 20)
     assert show.line(there) == "tiny: done, 1.00 MiB were there already"
+    cancelled = replace(JOB, state="cancelled", error=Error("n", "cancelled; what was verified is kept"))
+    assert show.line(cancelled) == "tiny: cancelled; what was verified is kept"
+    assert show.line(replace(JOB, state="queued", bytes_total=0, bytes_done=0, rate=0)) == "tiny: queued"
+
+
+def test_a_sentence_is_wrapped_between_words_and_never_cut_short() -> None:
+    sentence = (
+        "x.safetensors is a pointer of Git LFS, not the weights; run git lfs pull in the clone, then copy it anew"
+    )
+    failed = replace(JOB, state="failed", error=Error("org.dubnium.Seed1.Error.ModelIncomplete", sentence))
+    text = show.status(replace(EMPTY, jobs=(failed,)), width=60)
+    row, *below = text.partition("Jobs:\n")[2].partition("\n\n")[0].splitlines()
+    assert row.endswith("ModelIncomplete")
+    assert " ".join(" ".join(below).split()) == sentence
+    assert max(map(len, text.splitlines())) <= 60
+    told = show.events([{"time": 1, "message": f"tiny: {sentence}"}], width=60)
+    assert " ".join(told.split()).endswith(f"tiny: {sentence}")
+    assert max(map(len, told.splitlines())) <= 60
+
+
+def test_of_jobs_that_ended_long_ago_the_status_has_the_number_alone() -> None:
+    over = tuple(replace(JOB, id=number, bundle=f"b-{number}", state="done") for number in range(1, 10))
+    waits = replace(JOB, id=10, bundle="pulled", state="interrupted")
+    text = show.status(replace(EMPTY, jobs=(*over, waits, replace(JOB, id=11, bundle="now"))))
+    assert [name for name in ("b-3", "b-4", "b-9", "pulled", "now") if name in text] == ["b-4", "b-9", "pulled", "now"]
+    assert "3 that ended before: dubseedctl history" in text
+
+
+def test_a_row_of_jobs_is_one_line_in_sixty_columns() -> None:
+    much = replace(JOB, bundle="a-model-with-a-long-name", state="done", bytes_skipped=5 << 30)
+    text = show.status(replace(EMPTY, jobs=(much,)), width=60)
+    assert [len(line) for line in text.splitlines() if "a-model-" in line] == [60]

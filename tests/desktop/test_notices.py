@@ -47,9 +47,17 @@ def test_what_is_refused_is_named_and_the_rest_counted() -> None:
     ]  # fmt: skip
 
 
-def test_a_stick_that_cannot_be_used_says_why() -> None:
-    notice = of_seed(replace(SEED, state="failed", error=Error("E", "it cannot be mounted; format it")))
-    assert (notice.body, notice.mood) == ("it cannot be mounted; format it", Mood.WRONG)
+def test_a_stick_that_cannot_be_used_says_why_and_when_it_may_be_pulled_out() -> None:
+    failed = replace(SEED, state="failed", error=Error("E", "it cannot be mounted; format it"))
+    assert of_seed(failed) == Notice(
+        "DUB-SEED (ACME Stick)",
+        "It may be pulled out\nit cannot be mounted; format it",
+        Mood.WRONG,
+        buttons=(Button.DETAILS,),
+    )
+    held = of_seed(replace(failed, safe_to_remove=False))
+    assert held.body.startswith("Eject it before you pull it out\n")
+    assert held.buttons == (Button.EJECT, Button.DETAILS)
 
 
 def test_a_job_says_how_far_it_is_and_how_long_it_takes() -> None:

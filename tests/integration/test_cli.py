@@ -18,7 +18,7 @@ SLOW = model_files(shards=4, shard_bytes=8_000_000)
 
 AS_NOBODY = """
 import os, sys
-import dubseedd.cli.main, dubseedd.cli.online
+import dubseedd.cli.main, dubseedd.cli.asking, dubseedd.cli.online
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
 sys.exit(dubseedd.cli.main.main())
 """

@@ -32,7 +32,7 @@ RUNBOOK = "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256
 RUN = "import sys; from dubseedd.cli.main import main; sys.exit(main())"
 AS_NOBODY = f"""
 import os
-import dubseedd.cli.main, dubseedd.adapters.drives
+import dubseedd.cli.main, dubseedd.cli.check, dubseedd.cli.formatting, dubseedd.adapters.drives
 os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
 """
 Ctl = Callable[..., "subprocess.CompletedProcess[str]"]

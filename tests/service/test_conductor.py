@@ -253,6 +253,7 @@ async def test_a_store_that_cannot_be_read_leaves_no_seed_at_work(world: World) 
         assert seed.state is SeedState.WORKING
         await served(world, conductor)
         assert (seed.state, seed.error[0]) == (SeedState.FAILED, ErrorName.WRITE_FAILED.full)
+        assert seed.error[1].startswith("tiny: ")
 
 
 class Most(Listener):

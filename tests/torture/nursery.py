@@ -86,7 +86,8 @@ class Nursery:
 
 def serve(requests_fd: int, answers_fd: int, folder: str) -> None:
     """The other end: one process after another, until nobody asks."""
-    import dubseedd.cli.main  # noqa: F401, PLC0415 - once, for all that are forked
+    import dubseedd.cli.main  # noqa: PLC0415 - once, for all that are forked
+    import dubseedd.cli.offline  # noqa: F401, PLC0415
 
     _shrink()
     requests, answers = Connection(requests_fd, writable=False), Connection(answers_fd, readable=False)
