@@ -379,4 +379,4 @@ def test_a_stick_with_another_label_is_no_seed(machine: Machine, model: Path, cr
         run("udevadm", "settle", "--timeout=30")
         done = create(model, folder)
     assert done.returncode == 1
-    assert "is labelled PHOTOS, and a seed DUB-SEED" in done.stderr
+    assert "is labelled PHOTOS, and the daemon looks for DUB-SEED; label it anew: e2label" in done.stderr

@@ -292,6 +292,27 @@ def test_a_stick_is_mounted_to_be_checked_and_unmounted_after(ctl: Ctl, make_sti
     assert not succeeds("findmnt", "--source", stick.node)
 
 
+def test_a_stick_is_synced_without_a_daemon_and_unmounted_after(
+    ctl: Ctl, make_stick: MakeStick, plug: PlugIn, tmp_path: Path
+) -> None:
+    stick = plug(make_stick({"tiny": FILES}))
+    run("udevadm", "settle", "--timeout=30")
+    done = ctl("sync", "--from", stick.node)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert contents(tmp_path / "store/tiny") == published(FILES)
+    assert not succeeds("findmnt", "--source", stick.node)
+
+
+def test_a_mount_of_any_label_is_synced_without_a_daemon(
+    ctl: Ctl, make_stick: MakeStick, plug: PlugIn, tmp_path: Path
+) -> None:
+    stick = plug(make_stick({"tiny": FILES}, label="INSTALLER"))
+    run("udevadm", "settle", "--timeout=30")
+    with mounted(stick.node, tmp_path / "mnt") as folder:
+        assert ctl("sync", "--from", str(folder)).returncode == 0
+    assert "is labelled INSTALLER" in ctl("sync", "--from", stick.node).stderr
+
+
 @pytest.mark.parametrize("filesystem", ["ext4", "xfs", "btrfs"])
 def test_what_somebody_else_has_mounted_is_used_where_it_is(
     ctl: Ctl, make_stick: MakeStick, plug: PlugIn, tmp_path: Path, filesystem: str
