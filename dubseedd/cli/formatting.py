@@ -1,9 +1,12 @@
 """`format`: a drive erased and made an empty seed, after its model was typed or given. UDisks2 does it."""
 
 import argparse
+import fcntl
 import os
 import stat
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from dubseedd.cli import show
@@ -13,11 +16,16 @@ from dubseedd.cli.prompt import answer_to
 from dubseedd.core.device import BlockDevice, Number
 from dubseedd.core.drive import Drive, check_drive, choose_filesystem
 from dubseedd.engine.configfile import load
+from dubseedd.engine.durable import owned
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName
 
 if TYPE_CHECKING:
     from dubseedd.adapters.drives import Drives
+
+
+LOCK_ATTEMPTS, LOCK_SECONDS = 50, 0.1
+"""udev holds it while it has the table read: for a moment."""
 
 
 class Found(NamedTuple):
@@ -40,9 +48,11 @@ def format_drive(options: argparse.Namespace) -> int:
     if not options.json:
         _say(remarks)
     _confirm(found.drive, options)
-    device, label = with_udisks(lambda drives: _make(drives, number, found.drive, choice.filesystem)), config.seed.label
-    notes = _furnish(device, config.seed.models)
-    with_udisks(lambda drives: drives.name(device, label))
+    label = config.seed.label
+    with _left_alone(found.drive.node):
+        device = with_udisks(lambda drives: _make(drives, number, found.drive, choice.filesystem))
+        notes = _furnish(device, config.seed.models)
+        with_udisks(lambda drives: drives.name(device, label))
     if options.json:
         seed = {"device": device.node, "filesystem": choice.filesystem, "label": label, "size": device.size}
         print(show.document("format", drive=show.plain(found.drive), seed=seed, notes=[*remarks, *notes]))
@@ -121,6 +131,33 @@ def _plain(name: str) -> str:
 
 
 # What is done
+
+
+@contextmanager
+def _left_alone(node: str) -> Iterator[None]:
+    """Keep udev from having the table read again, which takes partitions away for a moment, until all is made.
+
+    Source: systemd.io/BLOCK_DEVICE_LOCKING. UDisks2 takes the same lock, for less long and only if it is free; where we
+    may not open the drive, that has to do.
+    """
+    try:
+        drive = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        yield
+        return
+    with owned(drive):
+        for left in reversed(range(LOCK_ATTEMPTS)):
+            try:
+                fcntl.flock(drive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not left:
+                    raise CallRefused(
+                        ErrorName.BUSY,
+                        f"another program is at work on {node}; nothing is erased, wait until it has ended",
+                    ) from None
+                time.sleep(LOCK_SECONDS)
+        yield
 
 
 async def _make(drives: "Drives", number: Number, meant: Drive, filesystem: str) -> BlockDevice:

@@ -1,6 +1,7 @@
 """dubseedctl format and check on real devices: what a person types, with the real UDisks2 and polkit."""
 
 import asyncio
+import fcntl
 import os
 import pty
 import subprocess
@@ -263,6 +264,15 @@ def test_a_drive_that_is_in_use_is_refused(ctl: Ctl, drive: str, tmp_path: Path)
         assert f"{drive} is in use by another program or container" in refused(ctl, drive)
     with read_only(drive):
         assert f"{drive} is read-only" in refused(ctl, drive)
+
+
+def test_a_drive_that_another_program_partitions_is_left_alone(ctl: Ctl, drive: str, tmp_path: Path) -> None:
+    """By the lock that systemd asks those for who write a table."""
+    before = digest(tmp_path)
+    with owned(os.open(drive, os.O_RDONLY)) as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        assert refused(ctl, drive).startswith(f"dubseedctl: another program is at work on {drive}; nothing is erased")
+    assert digest(tmp_path) == before
 
 
 def test_a_partition_is_refused_and_its_drive_named(ctl: Ctl, drive: str, tmp_path: Path) -> None:
