@@ -26,7 +26,18 @@ from typing import Self
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.core.stick import LEAFLET as LEAFLET_TEXT
 from dubseedd.engine import tree
-from dubseedd.engine.durable import FOLDER, FRESH, Rename, exists, opened, owned, rename, sync_file_system, write_all
+from dubseedd.engine.durable import (
+    FOLDER,
+    FRESH,
+    Rename,
+    exists,
+    names_in,
+    opened,
+    owned,
+    rename,
+    sync_file_system,
+    write_all,
+)
 from dubseedd.engine.trouble import writing_stick
 from dubseedd.errors import CallRefused, Failure, SeedRefused
 from dubseedd.names import LEAFLET, MANIFEST, WORKSHOP, ErrorName
@@ -147,10 +158,10 @@ class Workshop:
 
     def _settle(self) -> None:
         """Complete what is decided, clear away what is not."""
-        for name in os.listdir(self._decided):
+        for name in names_in(self._decided):
             self._finish(name)
             os.unlink(name, dir_fd=self._decided)
-        for name in os.listdir(self._former):
+        for name in names_in(self._former):
             if not exists(self.models, name):
                 os.rename(name, name, src_dir_fd=self._former, dst_dir_fd=self.models)
         self._clear()
@@ -158,9 +169,9 @@ class Workshop:
 
     def _clear(self) -> None:
         """Remove what nobody needs; never what a switch that was decided still has to bring."""
-        decided = set(os.listdir(self._decided))
+        decided = set(names_in(self._decided))
         for folder in (self._new, self._former):
-            for name in set(os.listdir(folder)) - decided:
+            for name in set(names_in(folder)) - decided:
                 _remove(folder, name)
 
     def _finish(self, name: str) -> None:
