@@ -108,7 +108,7 @@ def _run(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if options.command in BY_THEMSELVES:
         return BY_THEMSELVES[options.command](options)
     if getattr(options, "store", None) or getattr(options, "config", None):
-        alone = "--from DIR" if options.command == "sync" else "--offline"
+        alone = "--from SEED" if options.command == "sync" else "--offline"
         top.error(f"--store and --config go with {alone}: the daemon has its own")
     return asyncio.run(ask(options))
 
