@@ -290,6 +290,7 @@ class Making:
         sizes = self._draft.sizes
         copied = [path for path in sizes if path not in self._kept]
         same = self._former.manifest_sha256 == manifest.sha256
+        strangers = self._former.strangers() if same else []
         digests = {path: self._known[path].blake3 for path in sizes}
         if ABOUT in self._beside:
             digests[ABOUT] = blake3(self._beside[ABOUT]).hexdigest()
@@ -298,8 +299,10 @@ class Making:
             self._shop.publish(self._order.name, manifest)
         elif copied or self._order.key:
             self._shop.replace(self._order.name, [*copied, *self._beside])
+        if strangers:
+            self._shop.clean(self._order.name, strangers)
         self._shop.put_leaflet()
-        changed = bool(copied or self._order.key or not same)
+        changed = bool(copied or strangers or self._order.key or not same)
         return Made(
             outcome="made" if not self._former.is_there else "refreshed" if changed else "current",
             manifest_sha256=manifest.sha256,

@@ -126,6 +126,15 @@ class Workshop:
             sync_file_system(target)
         self._switch.clear()
 
+    def clean(self, name: str, strangers: Iterable[str]) -> None:
+        """Remove from a bundle, whose manifest stays as it is, what is no file of it."""
+        with opened(name, FOLDER, at=self.models) as bundle:
+            for path in strangers:
+                folder, _, leaf = path.rpartition("/")
+                with tree.opened_folder(bundle, folder) as there:
+                    os.unlink(leaf, dir_fd=there)
+            sync_file_system(bundle)
+
     def put_leaflet(self) -> None:
         """Say at the root what the stick is, unless somebody has written something there already."""
         if not exists(self.root, LEAFLET):
