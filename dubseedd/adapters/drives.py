@@ -35,6 +35,7 @@ from dubseedd.names import ErrorName
 
 MANAGER = f"{SERVICE}.Manager"
 TABLE = f"{SERVICE}.PartitionTable"
+PARTITION = f"{SERVICE}.Partition"
 
 ALIGNMENT_BYTES = 1 << 20
 PARTITION_TYPES: Mapping[str, str] = {
@@ -44,8 +45,6 @@ PARTITION_TYPES: Mapping[str, str] = {
 """Microsoft basic data, which every system shows, and Linux file system."""
 MAKING_SECONDS = 600.0
 """What a slow stick may take to have a file system made on it."""
-MAKING_ATTEMPTS = 2
-"""udev has the table read anew after every writer: a partition may be away for the moment in which UDisks2 opens it."""
 
 
 class Drives(UDisks):
@@ -93,30 +92,28 @@ class Drives(UDisks):
     # Acting
 
     async def make(self, drive: Drive, number: Number, filesystem: str) -> BlockDevice:
-        """Erase the drive and make one partition with a file system; returns that, which has no label yet."""
-        for left in reversed(range(MAKING_ATTEMPTS)):
-            try:
-                return await self._make(drive, number, filesystem)
-            except StoreTrouble as trouble:
-                if not left or trouble.error is not ErrorName.WRITE_FAILED:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        """Erase the drive and make one partition with a file system; returns that, which has no label yet.
 
-    async def _make(self, drive: Drive, number: Number, filesystem: str) -> BlockDevice:
+        The partition's type is set at the end. Asked for earlier, UDisks2 writes the table a second time for it, the
+        kernel takes the partition away and gives it back, and where udev is slow UDisks2 waits for the one that went:
+        "Error synchronizing after initial wipe: Timed out waiting for object". SetType has it open, so that it stays.
+        """
         path = _known(number, await self._objects())
         await self._act(f"erase {drive.node}", path, BLOCK, "Format", "sa{sv}", ["gpt", dict(self._manners)])
         await self._until(drive.node, lambda objects: path if TABLE in objects.get(path, {}) else None)
         own = {"take-ownership": Variant("b", True), **self._manners}  # noqa: FBT003 - (signature, value)
-        body = [ALIGNMENT_BYTES, 0, PARTITION_TYPES[filesystem], "", dict(self._manners), filesystem, own]
-        (made,) = await self._act(
-            f"make {filesystem} on {drive.node}", path, TABLE, "CreatePartitionAndFormat", "ttssa{sv}sa{sv}", body
-        )
+        body = [ALIGNMENT_BYTES, 0, "", "", dict(self._manners), filesystem, own]
+        what = f"make {filesystem} on {drive.node}"
+        (made,) = await self._act(what, path, TABLE, "CreatePartitionAndFormat", "ttssa{sv}sa{sv}", body)
 
         def ready(objects: Objects) -> str | None:
             found = objects.get(made, {})
-            return made if FILESYSTEM in found and found[BLOCK]["IdUUID"] else None
+            return made if FILESYSTEM in found and PARTITION in found and found[BLOCK]["IdUUID"] else None
 
         _, objects = await self._until(drive.node, ready)
+        if objects[made][PARTITION]["Type"] != PARTITION_TYPES[filesystem]:
+            body = [PARTITION_TYPES[filesystem], dict(self._manners)]
+            await self._act(what, made, PARTITION, "SetType", "sa{sv}", body)
         return device_of(objects[made])
 
     async def name(self, device: BlockDevice, label: str) -> None:

@@ -101,7 +101,7 @@ def _sync(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dry-run", action="store_true", help="plan only: nothing is copied or published")
     command.add_argument("--replace-foreign", action="store_true", help="replace a folder that dubseedd did not make")
     command.add_argument(
-        "--from", dest="from_folder", type=_given, metavar="DIR", help="without the daemon: a mounted seed or folder"
+        "--from", dest="from_folder", type=_given, metavar="SEED", help="without the daemon: a device, mount or folder"
     )
     _without_daemon(command)
 

@@ -6,12 +6,11 @@ from typing import Any
 
 from dubseedd.cli import show
 from dubseedd.cli.exits import DONE, FAILED, complain
-from dubseedd.cli.places import Place, opened_place
+from dubseedd.cli.places import Place, opened_place, opened_seed
 from dubseedd.cli.progress import Display, display
 from dubseedd.cli.views import NO_ERROR, Error, JobView
 from dubseedd.cli.working import watched
 from dubseedd.core.bundle import shown
-from dubseedd.core.config import Config
 from dubseedd.core.enrolment import signed_by
 from dubseedd.core.plan import Verdict
 from dubseedd.engine.checking import Judgement, SeedCheck
@@ -19,7 +18,6 @@ from dubseedd.engine.configfile import load
 from dubseedd.engine.memory import return_large_blocks
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.prospects import Prospects
-from dubseedd.engine.scanning import SeedFolder, policy_of
 from dubseedd.engine.stop import StopFlag
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName
@@ -43,7 +41,7 @@ def check(options: argparse.Namespace) -> int:
     stop = StopFlag()
     with (
         opened_place(options.seed, config) as place,
-        _folder(place, config) as seed,
+        opened_seed(place, config) as seed,
         Prospects(config) as prospects,
     ):
         names = seed.names(config.seed.bundles)
@@ -62,15 +60,6 @@ def check(options: argparse.Namespace) -> int:
                 _say(judgements[-1])
         print(_document(place, judgements, work, prospects) if options.json else _summary(judgements, work, prospects))
     return FAILED if any(judgement.failures for judgement in judgements) else DONE
-
-
-def _folder(place: Place, config: Config) -> SeedFolder:
-    policy, device = policy_of(config), place.device
-    if device is None:
-        return SeedFolder(place.root, config.seed.models, policy)
-    return SeedFolder(
-        place.root, config.seed.models, policy, uuid=device.uuid, filesystem=device.filesystem, device=device.node
-    )
 
 
 def _judge(work: SeedCheck, name: str, stop: StopFlag, screen: Display) -> Judgement:

@@ -9,8 +9,8 @@ from typing import Any
 from dubseedd import __version__
 from dubseedd.cli import show
 from dubseedd.cli.exits import DONE
+from dubseedd.cli.places import Place, opened_place
 from dubseedd.cli.progress import display
-from dubseedd.cli.target import Target, opened_target
 from dubseedd.cli.views import JobView
 from dubseedd.cli.working import watched
 from dubseedd.core.bundle import shown
@@ -20,6 +20,7 @@ from dubseedd.engine.finding import open_source
 from dubseedd.engine.making import Made, Making, Order
 from dubseedd.engine.memory import return_large_blocks
 from dubseedd.engine.meter import Meter
+from dubseedd.engine.mounts import mount_of
 from dubseedd.engine.preparing import prepare
 from dubseedd.engine.source import Source
 from dubseedd.engine.stop import StopFlag
@@ -40,25 +41,28 @@ def create(options: argparse.Namespace) -> int:
     with open_source(options.source, options.revision or "", own_cache()) as source:
         name = options.name or source.name
         draft = prepare(source, name, wish)
-        with opened_target(options.to, config.seed.label) as target:
+        with opened_place(options.to, config, to_write=True) as place:
             if not options.json:
                 _tell([*_left_out(draft.left_out), *draft.notes])
-            order = Order(name, options.sign or "", _now(), f"dubseedctl {__version__}", target.filesystem)
+            filesystem = mount_of(place.root).filesystem
+            order = Order(name, options.sign or "", _now(), f"dubseedctl {__version__}", filesystem)
             meter, stop = Meter(), StopFlag()
 
             def work() -> Made:
-                with Workshop(target.root, config.seed.models) as shop:
+                with Workshop(place.root, config.seed.models) as shop:
                     return Making(shop, source, draft, order, meter, stop).run()
 
             job = JobView("", 1, "create", name, "queued")
             with display(quiet=options.json) as screen:
                 made = watched(work, job, meter, stop, screen)
-    if options.json:
-        left_out = [{"path": one.path, "reason": one.reason.value} for one in draft.left_out]
-        facts = _facts(name, source, made)
-        print(show.document("create", seed=options.to, bundle=facts, left_out=left_out, notes=draft.notes))
-    else:
-        print(f"{name} is {_outcome(made)}\n{_next(target, options.to)}")
+            if options.json:
+                left_out = [{"path": one.path, "reason": one.reason.value} for one in draft.left_out]
+                facts = _facts(name, source, made)
+                print(show.document("create", seed=options.to, bundle=facts, left_out=left_out, notes=draft.notes))
+            else:
+                _tell([f"{name} is {_outcome(made)}"])
+    if not options.json:
+        print(_next(place, options.to))
     return DONE
 
 
@@ -117,9 +121,12 @@ def _rate(count: int, seconds: float) -> str:
     return f"{show.size(int(count / max(seconds, SHORTEST_SECONDS)))}/s"
 
 
-def _next(target: Target, seed: str) -> str:
-    if target.watched:
+def _next(place: Place, seed: str) -> str:
+    """What to do with the seed, now that it is let go of."""
+    if place.lent:
         return "dubseedd looks at it next: dubseedctl watch"
-    if target.ours:
-        return f"{target.device} may be pulled out as soon as this command has ended"
-    return f"unmount {show.printable(seed)} before you pull it out" if target.device else "everything is on the disk"
+    if place.device is None:
+        return "everything is on the disk"
+    if place.ours:
+        return f"{place.device.node} may be pulled out"
+    return f"unmount {show.printable(seed)} before you pull it out"

@@ -1,18 +1,24 @@
 """UDisks2 as dubseedctl uses it: for one errand, with its user's rights, a password asked for where one is needed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from dubseedd.cli.agent import password_agent, somebody_is_there
-from dubseedd.cli.exits import NOT_AUTHORISED, UNREACHABLE, Complaint
+from dubseedd.cli.exits import NOT_AUTHORISED, UNREACHABLE, Complaint, complain
+from dubseedd.core.device import BlockDevice
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
+from dubseedd.service.patience import unmounted
 
 if TYPE_CHECKING:
     from dubseedd.adapters.drives import Drives
 
 T = TypeVar("T")
+
+TO_WRITE = ("nosuid", "nodev", "noexec")
+"""How a seed is mounted to be written."""
 
 
 def with_udisks(errand: "Callable[[Drives], Awaitable[T]]") -> T:
@@ -57,3 +63,25 @@ def with_udisks(errand: "Callable[[Drives], Awaitable[T]]") -> T:
         ) from error
     except TimeoutError as error:
         raise Complaint(f"no answer: {error}; see systemctl status udisks2 dbus", UNREACHABLE) from error
+
+
+@contextmanager
+def mounted(device: BlockDevice, options: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+    """(mount point, did we mount it) of a device; what we have mounted is unmounted at the end of the block.
+
+    Where that cannot be, what was read of it stands, and that is only told; one that was written to may not be pulled
+    out, which is a StoreTrouble.
+    """
+    point, ours = with_udisks(lambda drives: drives.mount(device, options))
+    written = False
+    try:
+        yield point, ours
+        written = options == TO_WRITE
+    finally:
+        if ours:
+            try:
+                with_udisks(lambda drives: unmounted(lambda: drives.unmount(device)))
+            except (StoreTrouble, Complaint) as trouble:
+                if written:
+                    raise
+                complain(str(trouble))

@@ -1,27 +1,31 @@
 """`format`: a drive erased and made an empty seed, after its model was typed or given. UDisks2 does it."""
 
 import argparse
+import fcntl
 import os
 import stat
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from dubseedd.cli import show
-from dubseedd.cli.disks import with_udisks
+from dubseedd.cli.disks import TO_WRITE, mounted, with_udisks
 from dubseedd.cli.exits import DONE, FAILED, USAGE, Complaint
 from dubseedd.cli.prompt import answer_to
-from dubseedd.core.config import Config
 from dubseedd.core.device import BlockDevice, Number
 from dubseedd.core.drive import Drive, check_drive, choose_filesystem
 from dubseedd.engine.configfile import load
+from dubseedd.engine.durable import owned
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName
 
 if TYPE_CHECKING:
     from dubseedd.adapters.drives import Drives
 
-FOR_MODELS = ("nosuid", "nodev", "noexec")
-"""How the new file system is mounted for the moment in which its folder is made."""
+
+LOCK_ATTEMPTS, LOCK_SECONDS = 50, 0.1
+"""udev holds it while it has the table read: for a moment."""
 
 
 class Found(NamedTuple):
@@ -29,13 +33,6 @@ class Found(NamedTuple):
 
     drive: Drive
     makers: tuple[str, ...]
-
-
-class Made(NamedTuple):
-    """The new seed, and what could not be done for it."""
-
-    device: BlockDevice
-    notes: tuple[str, ...]
 
 
 def format_drive(options: argparse.Namespace) -> int:
@@ -51,13 +48,16 @@ def format_drive(options: argparse.Namespace) -> int:
     if not options.json:
         _say(remarks)
     _confirm(found.drive, options)
-    made = with_udisks(lambda drives: _make(drives, number, found.drive, choice.filesystem, config))
-    device, label = made.device, config.seed.label
+    label = config.seed.label
+    with _left_alone(found.drive.node):
+        device = with_udisks(lambda drives: _make(drives, number, found.drive, choice.filesystem))
+        notes = _furnish(device, config.seed.models)
+        with_udisks(lambda drives: drives.name(device, label))
     if options.json:
         seed = {"device": device.node, "filesystem": choice.filesystem, "label": label, "size": device.size}
-        print(show.document("format", drive=show.plain(found.drive), seed=seed, notes=[*remarks, *made.notes]))
+        print(show.document("format", drive=show.plain(found.drive), seed=seed, notes=[*remarks, *notes]))
         return DONE
-    _say(made.notes)
+    _say(notes)
     print(
         f"{device.node} is an empty seed: {choice.filesystem}, labelled {label}, {show.size(device.size)}; "
         f"fill it: dubseedctl create SOURCE --to {device.node}"
@@ -133,27 +133,47 @@ def _plain(name: str) -> str:
 # What is done
 
 
-async def _make(drives: "Drives", number: Number, meant: Drive, filesystem: str, config: Config) -> Made:
-    """Make the seed, if this is still the drive that was confirmed; its label comes last."""
+@contextmanager
+def _left_alone(node: str) -> Iterator[None]:
+    """Keep udev from having the table read again, which takes partitions away for a moment, until all is made.
+
+    Source: systemd.io/BLOCK_DEVICE_LOCKING. UDisks2 takes the same lock, for less long and only if it is free; where we
+    may not open the drive, that has to do.
+    """
+    try:
+        drive = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        yield
+        return
+    with owned(drive):
+        for left in reversed(range(LOCK_ATTEMPTS)):
+            try:
+                fcntl.flock(drive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not left:
+                    raise CallRefused(
+                        ErrorName.BUSY,
+                        f"another program is at work on {node}; nothing is erased, wait until it has ended",
+                    ) from None
+                time.sleep(LOCK_SECONDS)
+        yield
+
+
+async def _make(drives: "Drives", number: Number, meant: Drive, filesystem: str) -> BlockDevice:
+    """Make the file system, if this is still the drive that was confirmed."""
     if await drives.look(number) != meant:
         raise CallRefused(
             ErrorName.BUSY, f"{meant.node} is not as it was shown any more; nothing is erased, look at it again"
         )
-    device = await drives.make(meant, number, filesystem)
-    notes = await _furnish(drives, device, config.seed.models)
-    await drives.name(device, config.seed.label)
-    return Made(device, notes)
+    return await drives.make(meant, number, filesystem)
 
 
-async def _furnish(drives: "Drives", device: BlockDevice, models: str) -> tuple[str, ...]:
+def _furnish(device: BlockDevice, models: str) -> tuple[str, ...]:
     """Make the folder of bundles; where that cannot be, a note: it is still a seed."""
     try:
-        point, ours = await drives.mount(device, FOR_MODELS)
-        try:
+        with mounted(device, TO_WRITE) as (point, _):
             os.makedirs(f"{point}/{models}", exist_ok=True)
-        finally:
-            if ours:
-                await drives.unmount(device)
     except (StoreTrouble, OSError) as error:
         return (f"{models}/ is not made yet: {error}; wherever it can be mounted, mkdir {models} makes it",)
     return ()

@@ -11,6 +11,7 @@ from typing import Any
 
 from dubseedd.cli import show
 from dubseedd.cli.exits import DONE, FAILED, complain
+from dubseedd.cli.places import opened_place, opened_seed
 from dubseedd.cli.progress import Display, display
 from dubseedd.cli.views import NO_ERROR, Error, JobView
 from dubseedd.cli.working import watched
@@ -21,11 +22,10 @@ from dubseedd.core.events import Event
 from dubseedd.core.receipt import Receipt
 from dubseedd.core.tidings import Tiding
 from dubseedd.engine.configfile import load
-from dubseedd.engine.durable import FOLDER
 from dubseedd.engine.history import History
 from dubseedd.engine.memory import return_large_blocks
 from dubseedd.engine.meter import Meter
-from dubseedd.engine.scanning import Offer, SeedFolder, policy_of
+from dubseedd.engine.scanning import Offer, SeedFolder
 from dubseedd.engine.settling import settle
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import BundleState, Store
@@ -53,7 +53,11 @@ def sync(options: argparse.Namespace) -> int:
     config = load(options.config)
     results = []
     os.umask(0o022)  # as the daemon's unit has it: an installer's own would hide a new store from the model server
-    with _seed(options.from_folder, config) as seed, closing(Store(options.store or config.store.path)) as store:
+    with (
+        opened_place(options.from_folder, config, any_mount=True) as place,
+        opened_seed(place, config) as seed,
+        closing(Store(options.store or config.store.path)) as store,
+    ):
         _settle(store)
         offers = [offer for offer in seed.offers(config.seed.bundles) if options.bundle in (None, offer.name)]
         if not offers:
@@ -81,20 +85,6 @@ def _settle(store: Store) -> None:
         _record(store, tiding)
     for trouble in settled.troubles:
         complain(f"what was cut short cannot be finished yet: {trouble}; check the store's disk")
-
-
-def _seed(folder: str, config: Config) -> SeedFolder:
-    try:
-        root = os.open(folder, FOLDER & ~os.O_NOFOLLOW)
-    except OSError as error:
-        raise CallRefused(
-            ErrorName.NOT_FOUND,
-            f"{folder} cannot be opened ({error.strerror}); name a mounted seed or any folder",
-        ) from error
-    try:
-        return SeedFolder(root, config.seed.models, policy_of(config))
-    finally:
-        os.close(root)
 
 
 class OfflineSync:

@@ -1,24 +1,31 @@
-"""Where a seed is: a device, a mount point, or any folder. Only the first two have to be what the daemon would take.
+"""The seed that a command works on, open for the length of a block: a device, a mount point, or any folder.
 
-A device is used where it is mounted, else mounted read-only by UDisks2, as the daemon does it, and unmounted after.
+    device         used where it is mounted, else mounted by UDisks2, and unmounted at the end
+    mount point    used as it is; what is mounted there has to be a seed, where udev knows it
+    any folder     used as it is
+
+To be read, a device is mounted as the daemon does it, read-only, and proven. To be written, it is one that the daemon,
+if it has it, has let go of, and leaves alone until the end.
 """
 
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dubseedd.adapters import udevdb
-from dubseedd.cli.disks import with_udisks
-from dubseedd.cli.exits import Complaint, complain
+from dubseedd.adapters import sysfs, udevdb
+from dubseedd.cli.disks import TO_WRITE, mounted, with_udisks
+from dubseedd.cli.exits import Complaint
 from dubseedd.core import mountinfo
+from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
 from dubseedd.core.device import BlockDevice, Number, check_filesystem, check_label, check_loop
 from dubseedd.core.mountinfo import MountLine, mount_options
 from dubseedd.engine.durable import FOLDER, owned
 from dubseedd.engine.mounts import open_seed
+from dubseedd.engine.scanning import SeedFolder, policy_of
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName
 
@@ -29,49 +36,78 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Place:
     """A seed that is open: the descriptor of its root, the path of that, its device, None for a mere folder, and what
-    its mount lacks."""
+    its mount lacks. `ours` is unmounted at the end; of one that is `lent` the daemon looks at it then."""
 
     root: int
     path: str
     device: BlockDevice | None = None
     notes: tuple[str, ...] = ()
+    ours: bool = False
+    lent: bool = False
 
 
 @contextmanager
-def opened_place(word: str, config: Config) -> Iterator[Place]:
-    """The seed of this name, open for the length of a block. Raises a Failure, or a Complaint where UDisks2 is needed
-    and not there."""
+def opened_place(word: str, config: Config, *, to_write: bool = False, any_mount: bool = False) -> Iterator[Place]:
+    """The seed of this name. With `any_mount`, a mount point is a folder like any other.
+
+    Raises a Failure, or a Complaint where bus or UDisks2 are needed and not there.
+    """
     try:
         status = os.stat(word)
     except OSError as error:
         raise _absent(word, error) from error
+    path = os.path.realpath(word)
     if stat.S_ISBLK(status.st_mode):
-        device = _acceptable(word, (os.major(status.st_rdev), os.minor(status.st_rdev)), config)
-        with _mounted(device) as (point, ours):
-            yield from _proven(point, device, ours=ours)
-        return
-    number = _mounted_there(os.path.realpath(word))
-    if number is not None:
-        yield from _proven(os.path.realpath(word), _acceptable(word, number, config), ours=False)
-        return
+        number: Number | None = _number(status)
+    else:
+        number = None if any_mount else _mounted_at(path)
+    with ExitStack() as undo:
+        if number is None:
+            place = Place(_opened(word), word)
+            undo.callback(os.close, place.root)
+        else:
+            device = _seed_on(word, number, config)
+            place = _to_write(undo, device, path) if to_write else _to_read(undo, device, path)
+        if to_write:
+            _check_writable(place.root, word)
+        yield place
+
+
+def opened_seed(place: Place, config: Config) -> SeedFolder:
+    """Its folder of bundles, for reading them by the rules of this machine."""
+    policy, device = policy_of(config), place.device
+    if device is None:
+        return SeedFolder(place.root, config.seed.models, policy)
+    return SeedFolder(
+        place.root, config.seed.models, policy, uuid=device.uuid, filesystem=device.filesystem, device=device.node
+    )
+
+
+def _opened(path: str) -> int:
     try:
-        root = os.open(word, FOLDER & ~os.O_NOFOLLOW)
+        return os.open(path, FOLDER & ~os.O_NOFOLLOW)
     except OSError as error:
-        raise _absent(word, error) from error
-    with owned(root):
-        yield Place(root, word)
+        raise _absent(path, error) from error
 
 
 def _absent(word: str, error: OSError) -> CallRefused:
     return CallRefused(
-        ErrorName.NOT_FOUND, f"{word} cannot be opened ({error.strerror}); name a device, a mounted seed or any folder"
+        ErrorName.NOT_FOUND,
+        f"{shown(word)} cannot be opened ({error.strerror}); name a device, a mounted seed or any folder",
     )
 
 
-def _acceptable(word: str, number: Number, config: Config) -> BlockDevice:
+# Devices
+
+
+def _seed_on(word: str, number: Number, config: Config) -> BlockDevice:
     """The device, if the daemon would look at it."""
     try:
         device = udevdb.block_device(number)
+        if not device.usage and not sysfs.partitions(sysfs.folder_of(number)):
+            with suppress(StoreTrouble, Complaint):  # it may have been plugged in a moment ago
+                with_udisks(lambda drives: drives.device(device.node))
+            device = udevdb.block_device(number)
     except OSError as error:
         raise _absent(word, error) from error
     check_label(device, config.seed.label)
@@ -79,42 +115,63 @@ def _acceptable(word: str, number: Number, config: Config) -> BlockDevice:
     return device
 
 
-def _proven(point: str, device: BlockDevice, *, ours: bool) -> Iterator[Place]:
+def _to_read(undo: ExitStack, device: BlockDevice, path: str) -> Place:
+    """A seed that is mounted, at `path` if there, is used where it is; else it is mounted as the daemon does it."""
+    point, ours = _point_of(device, path), False
+    if point is None:
+        _check_loops(device)
+        point, ours = undo.enter_context(mounted(device, mount_options(device.filesystem)))
     root, notes = open_seed(point, device, ours=ours)
-    with owned(root):
-        yield Place(root, point, device, notes)
+    undo.enter_context(owned(root))
+    return Place(root, point, device, notes, ours=ours)
 
 
-@contextmanager
-def _mounted(device: BlockDevice) -> Iterator[tuple[str, bool]]:
-    """Where a device is mounted, and whether by us, for the length of a block."""
-    for line in _mounts():
-        if _number(line) == device.number:
-            yield line.mount_point, False
-            return
-    point, ours = _mount(device)
+def _to_write(undo: ExitStack, device: BlockDevice, path: str) -> Place:
+    """The mount of a daemon goes with the loan, that of somebody else is used where it is."""
+    lent = _borrow(undo, device)
+    point, ours = _point_of(device, path), False
+    if point is None:
+        point, ours = undo.enter_context(mounted(device, TO_WRITE))
+    root, notes = open_seed(point, device, ours=False)
+    undo.enter_context(owned(root))
+    return Place(root, point, device, notes, ours=ours, lent=lent)
+
+
+def _borrow(undo: ExitStack, device: BlockDevice) -> bool:
+    """Does a daemon lend it to us? There is none where there is no bus, or no library for it."""
     try:
-        yield point, ours
-    finally:
-        if ours:
-            _unmount(device)
+        from dubseedd.cli.lending import lent  # noqa: PLC0415 - a mounted seed is written without them
+    except ImportError:
+        return False
+    return undo.enter_context(lent(device.node))
 
 
-def _mount(device: BlockDevice) -> tuple[str, bool]:
-    async def errand(drives: "Drives") -> tuple[str, bool]:
+def _check_loops(device: BlockDevice) -> None:
+    async def errand(drives: "Drives") -> None:
         for node in device.loops:
             check_loop(device, node, await drives.loop_owner(node))
-        return await drives.mount(device, mount_options(device.filesystem))
 
-    return with_udisks(errand)
+    if device.loops:
+        with_udisks(errand)
 
 
-def _unmount(device: BlockDevice) -> None:
-    """What was found stands even where somebody else has begun to use our mount."""
-    try:
-        with_udisks(lambda drives: drives.unmount(device))
-    except (StoreTrouble, Complaint) as trouble:
-        complain(str(trouble))
+# Mounts
+
+
+def _point_of(device: BlockDevice, path: str) -> str | None:
+    """Where a device is mounted now: at `path`, or else anywhere."""
+    points = [line.mount_point for line in _mounts() if _device_of(line) == device.number]
+    return path if path in points else next(iter(points), None)
+
+
+def _mounted_at(path: str) -> Number | None:
+    """The block device that is mounted right at a path; None where there is none, or none that udev knows."""
+    lines = [line for line in _mounts() if line.mount_point == path]
+    number = _device_of(lines[-1]) if lines else None
+    with suppress(OSError):
+        if number is not None and udevdb.block_device(number).usage:
+            return number
+    return None
 
 
 def _mounts() -> tuple[MountLine, ...]:
@@ -122,13 +179,7 @@ def _mounts() -> tuple[MountLine, ...]:
         return mountinfo.parse(stream.read())
 
 
-def _mounted_there(path: str) -> Number | None:
-    """The block device that is mounted right at a path; None where there is no mount, or one of another kind."""
-    lines = [line for line in _mounts() if line.mount_point == path]
-    return _number(lines[-1]) if lines else None
-
-
-def _number(line: MountLine) -> Number | None:
+def _device_of(line: MountLine) -> Number | None:
     """The device of a mount; on btrfs, whose number is anonymous, that of its source."""
     if line.number[0] != 0:
         return line.number
@@ -136,4 +187,21 @@ def _number(line: MountLine) -> Number | None:
         status = os.stat(line.source)
     except OSError:
         return None
-    return (os.major(status.st_rdev), os.minor(status.st_rdev)) if stat.S_ISBLK(status.st_mode) else None
+    return _number(status) if stat.S_ISBLK(status.st_mode) else None
+
+
+def _number(status: os.stat_result) -> Number:
+    return os.major(status.st_rdev), os.minor(status.st_rdev)
+
+
+def _check_writable(root: int, word: str) -> None:
+    if os.fstatvfs(root).f_flag & os.ST_RDONLY:
+        raise StoreTrouble(
+            ErrorName.WRITE_FAILED,
+            f"{shown(word)} is read-only; look for a switch on the stick, or mount it writable: "
+            f"mount -o remount,rw {shown(word)}",
+        )
+    if not os.access(f"/proc/self/fd/{root}", os.W_OK | os.X_OK):
+        raise StoreTrouble(
+            ErrorName.WRITE_FAILED, f"you may not write to {shown(word)}; do it as its owner, or as root: sudo"
+        )

@@ -63,9 +63,10 @@ def check_label(device: BlockDevice, label: str) -> None:
         )
     if device.label != label:
         command = LABELLERS.get(device.filesystem, "").format(node=device.node, label=label)
+        found = f"is labelled {shown(device.label)}" if device.label else "has no label"
         raise SeedRefused(
             ErrorName.NOT_FOUND,
-            f"{device.node} is labelled {shown(device.label)}, and the daemon looks for {label}; "
+            f"{device.node} {found}, and the daemon looks for {label}; "
             + (f"label it anew: {command}" if command else f"give it the label {label}"),
         )
 

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import shutil
 import struct
 import threading
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,9 @@ from typing import BinaryIO
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+PLAIN_MODE = 0o644
+"""Of a file that is for everybody."""
 
 DRAFT = "\\"
 """What the name of a draft begins with."""
@@ -162,3 +166,24 @@ def exists(parent: int, name: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def put(folder: int, name: str, data: bytes) -> None:
+    """A small file, on the disk, for places where half a one does no harm: FAT takes no name of a draft."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+    with opened(name, FRESH, at=folder, mode=PLAIN_MODE) as descriptor:
+        os.fchmod(descriptor, PLAIN_MODE)
+        write_all(descriptor, data)
+        os.fsync(descriptor)
+    os.fsync(folder)
+
+
+def remove(folder: int, name: str) -> None:
+    """Remove whatever has this name, a folder with all that is in it; that there is nothing is success."""
+    try:
+        shutil.rmtree(name, dir_fd=folder)
+    except NotADirectoryError:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return

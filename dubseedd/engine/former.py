@@ -6,10 +6,11 @@ from contextlib import suppress
 
 from dubseedd.core import about
 from dubseedd.core.about import About
+from dubseedd.core.bundle import Kind
 from dubseedd.core.manifest import MAX_BYTES, parse
 from dubseedd.engine import tree
 from dubseedd.errors import Failure
-from dubseedd.names import ABOUT, MANIFEST
+from dubseedd.names import ABOUT, MANIFEST, NEIGHBOURS
 
 
 class Former:
@@ -35,6 +36,17 @@ class Former:
             with suppress(OSError, Failure), tree.opened_file(self.folder, path) as descriptor:
                 return os.fstat(descriptor).st_size == size
         return False
+
+    def strangers(self) -> list[str]:
+        """The paths of what lies in it and is no file of it, for which it would be refused."""
+        known = self.digests.keys() | NEIGHBOURS | {MANIFEST}
+        if not self.is_there:
+            return []
+        return [
+            path
+            for path, status in tree.walk(self.folder)
+            if path not in known and tree.kind_of(status.st_mode) is not Kind.FOLDER
+        ]
 
     def about(self, fresh: About) -> bytes:
         """Its dubnium-bundle.json, where that is whole and says the same as a fresh one; else the fresh one."""

@@ -3,7 +3,7 @@
     what is new is copied: one read feeds the digests and the stick
     SHA256SUMS, signed > everything to the disk
     everything is read back past the page cache, last of all: a stick that lies about its size shows it only then
-    B3SUMS > the switch (see workshop)
+    B3SUMS > the switch
 
 What the stick has already, under the same path and with the digest of the source, stays and is read back as well; what
 is damaged of it is copied after all.
@@ -26,7 +26,7 @@ from dubseedd.core.manifest import Entry, Manifest, parse, render, sums
 from dubseedd.core.stick import PREALLOCATES, check_files, check_room, room_needed
 from dubseedd.engine import copying, openssh, tree
 from dubseedd.engine.copying import Digests, Hashes
-from dubseedd.engine.durable import FRESH, owned, sync_file_system, write_all
+from dubseedd.engine.durable import FRESH, PLAIN_MODE, owned, put, sync_file_system, write_all
 from dubseedd.engine.former import Former
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.preparing import Draft
@@ -34,7 +34,7 @@ from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError
 from dubseedd.engine.source import Source
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.trouble import reading_source, writing_stick
-from dubseedd.engine.workshop import FILE_MODE, Workshop, opened_parent, put
+from dubseedd.engine.workshop import Workshop
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ABOUT, BLAKE3_MANIFEST, MANIFEST, MODEL_SIGNATURE, SIGNATURE, SIGNATURE_NAMESPACE, ErrorName
 
@@ -174,7 +174,7 @@ class Making:
             with (
                 self._source.hashed(path) as (descriptor, hashes),
                 writing_stick(path),
-                opened_parent(self._new, path) as folder,
+                tree.opened_parent(self._new, path) as folder,
             ):
                 self._write(descriptor, folder, path, hashes)
             self._known[path] = hashes.digests
@@ -290,6 +290,7 @@ class Making:
         sizes = self._draft.sizes
         copied = [path for path in sizes if path not in self._kept]
         same = self._former.manifest_sha256 == manifest.sha256
+        strangers = self._former.strangers() if same else []
         digests = {path: self._known[path].blake3 for path in sizes}
         if ABOUT in self._beside:
             digests[ABOUT] = blake3(self._beside[ABOUT]).hexdigest()
@@ -298,8 +299,10 @@ class Making:
             self._shop.publish(self._order.name, manifest)
         elif copied or self._order.key:
             self._shop.replace(self._order.name, [*copied, *self._beside])
+        if strangers:
+            self._shop.clean(self._order.name, strangers)
         self._shop.put_leaflet()
-        changed = bool(copied or self._order.key or not same)
+        changed = bool(copied or strangers or self._order.key or not same)
         return Made(
             outcome="made" if not self._former.is_there else "refreshed" if changed else "current",
             manifest_sha256=manifest.sha256,
@@ -316,8 +319,8 @@ def _fresh(folder: int, name: str) -> int:
     """A descriptor of a new small file; where a damaged one is made anew, the attempt before is removed."""
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder)
-    descriptor = os.open(name, FRESH, FILE_MODE, dir_fd=folder)
-    os.fchmod(descriptor, FILE_MODE)
+    descriptor = os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)
+    os.fchmod(descriptor, PLAIN_MODE)
     return descriptor
 
 

@@ -20,6 +20,7 @@ from dubseedd.engine.workshop import is_at_work
 from dubseedd.errors import NO_ERROR, SeedGone, StoreTrouble
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Board
+from dubseedd.service.patience import unmounted
 from dubseedd.service.ports import Disks
 from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread, look_at
@@ -30,8 +31,6 @@ Wait = Callable[["asyncio.Future[int]"], Awaitable[int]]
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 1.5
-BUSY_RETRIES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""A file manager that looks at the stick holds it for a moment; there is no event that says when it is free."""
 
 
 def being_made(seed: Seed) -> StoreTrouble:
@@ -164,21 +163,18 @@ class Mounting:
             self._record.forget(seed.device)
 
     async def _unmount(self, seed: Seed) -> None:
-        """Unmount our own mount; while it is busy, try again for half a minute, then say whom to ask."""
-        for delay in (*BUSY_RETRIES_SECONDS, None):
-            if not self._record.made(seed.device):
-                break  # it was pulled, and on its number is another plug by now, with a mount of its own
-            try:
+        """Unmount our own mount, with patience; where it stays busy, say whom to ask."""
+
+        async def unmount() -> None:
+            if self._record.made(seed.device):  # else it was pulled, and another plug is on its number
                 await self._disks.unmount(seed.device)
-                break
-            except StoreTrouble as trouble:
-                if seed.gone.is_set():
-                    break
-                if delay is None:
-                    seed.error = trouble.pair
-                    self._board.changed(seed)
-                    return
-                await asyncio.sleep(delay)
+
+        try:
+            await unmounted(unmount, lambda: not seed.gone.is_set())
+        except StoreTrouble as trouble:
+            seed.error = trouble.pair
+            self._board.changed(seed)
+            return
         seed.mount_points = seed.others_mounts
         self._not_ours(seed)
         self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)

@@ -17,7 +17,7 @@ _dubseedctl() {
         case "${COMP_WORDS[1]} ${COMP_WORDS[COMP_CWORD-1]}" in
         "sync --seed") kind=seeds ;;
         "sync --bundle") kind=bundles ;;
-        "sync --from") kind=files ;;
+        "sync --from") kind=seeds ;;
         "sync --store") kind=files ;;
         "sync --config") kind=files ;;
         "verify --store") kind=files ;;

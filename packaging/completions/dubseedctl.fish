@@ -21,7 +21,7 @@ complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l seed -d 'UUID or
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l bundle -d 'one bundle; default: all' -r -a '(__dubseedctl_bundles)'
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l dry-run -d 'plan only: nothing is copied or published'
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l replace-foreign -d 'replace a folder that dubseedd did not make'
-complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l from -d 'without the daemon: a mounted seed or folder' -r -F
+complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l from -d 'without the daemon: a device, mount or folder' -r -F -a '(__dubseedctl_seeds)'
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l store -d 'without the daemon: the store, default from the configuration' -r -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l config -d 'without the daemon: take just this configuration file' -r -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l json -d 'for programs: {"schemaVersion": 1, "command": "seed …", …}'

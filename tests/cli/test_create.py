@@ -199,6 +199,21 @@ def test_what_is_damaged_on_the_stick_is_copied_anew(model: Path, seed: Path, cr
     check(seed / "models/tiny")
 
 
+def test_what_somebody_has_put_into_the_bundle_goes(model: Path, seed: Path, create: Create) -> None:
+    """For it the whole bundle would be refused, by `check` and by every daemon."""
+    create(model, seed)
+    bundle = seed / "models/tiny"
+    (bundle / "notes").mkdir()
+    (bundle / "notes/mine.txt").write_text("mine")
+    (bundle / "link").symlink_to("config.json")
+    done = create(model, seed, "--json")
+    told = document(done.stdout)["bundle"]
+    assert (told["outcome"], told["copied"]) == ("refreshed", 0)
+    check(bundle)
+    assert not (bundle / "link").is_symlink()
+    assert document(create(model, seed, "--json").stdout)["bundle"]["outcome"] == "current"
+
+
 @pytest.mark.parametrize("what", ["corrupt", "dangling", "missing shard"])
 def test_a_broken_source_ends_in_one_sentence_and_leaves_the_former_bundle_whole(
     tmp_path: Path, seed: Path, create: Create, what: str
@@ -379,4 +394,4 @@ def test_a_stick_with_another_label_is_no_seed(machine: Machine, model: Path, cr
         run("udevadm", "settle", "--timeout=30")
         done = create(model, folder)
     assert done.returncode == 1
-    assert "is labelled PHOTOS, and a seed DUB-SEED" in done.stderr
+    assert "is labelled PHOTOS, and the daemon looks for DUB-SEED; label it anew: e2label" in done.stderr

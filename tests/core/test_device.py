@@ -103,7 +103,7 @@ def test_a_device_that_is_labelled_as_it_has_to_be_is_a_seed_to_check() -> None:
             "/dev/sdb1 is labelled OTHER, and the daemon looks for DUB-SEED; label it anew: ",
         ),
         (replace(STICK, label="OTHER"), "e2label /dev/sdb1 DUB-SEED"),
-        (replace(STICK, label="", filesystem="f2fs"), "is labelled '', and the daemon looks for DUB-SEED; give it the"),
+        (replace(STICK, label="", filesystem="f2fs"), "has no label, and the daemon looks for DUB-SEED; give it the"),
         (replace(STICK, usage="", label=""), "/dev/sdb1 carries no file system; name the partition that does"),
     ],
 )

@@ -1,6 +1,7 @@
 """dubseedctl format and check on real devices: what a person types, with the real UDisks2 and polkit."""
 
 import asyncio
+import fcntl
 import os
 import pty
 import subprocess
@@ -98,8 +99,8 @@ def shown(node: str, *what: str) -> list[str]:
     return run("lsblk", "--noheadings", "--nodeps", "--output", ",".join(what), node).split()
 
 
-def digest(tmp_path: Path) -> str:
-    return run("sha256sum", str(tmp_path / "my-stick")).split()[0]
+def digest(image: Path) -> str:
+    return run("sha256sum", str(image)).split()[0]
 
 
 # Making a seed
@@ -179,12 +180,12 @@ async def test_a_daemon_that_runs_sees_the_seed_when_it_is_finished(
 def test_a_drive_that_was_not_confirmed_is_not_touched(
     ctl: Ctl, drive: str, tmp_path: Path, words: tuple[str, ...], status: int, sentence: str
 ) -> None:
-    before = digest(tmp_path)
+    before = digest(tmp_path / "my-stick")
     done = ctl("format", drive, *words)
     assert done.returncode == status
     assert sentence.format(drive) in done.stderr
     assert done.stdout.splitlines()[0] == f"{drive}: {tmp_path}/my-stick, 256 MiB, not removable"
-    assert digest(tmp_path) == before
+    assert digest(tmp_path / "my-stick") == before
 
 
 class Terminal:
@@ -220,22 +221,22 @@ def test_at_a_terminal_the_name_of_the_drive_is_typed(machine: Machine, config: 
 
 
 def test_another_name_ends_it(machine: Machine, config: Path, drive: str, tmp_path: Path) -> None:
-    before = digest(tmp_path)
+    before = digest(tmp_path / "my-stick")
     terminal = Terminal(machine, config, drive)
     assert terminal.type("y") == 1
     assert f"that is not the name of {drive}; nothing is erased" in terminal.said
-    assert digest(tmp_path) == before
+    assert digest(tmp_path / "my-stick") == before
 
 
 def test_a_drive_that_changed_before_it_was_confirmed_is_not_touched(
     machine: Machine, config: Path, drive: str, tmp_path: Path
 ) -> None:
-    before = digest(tmp_path)
+    before = digest(tmp_path / "my-stick")
     terminal = Terminal(machine, config, drive)
     with read_only(drive):
         assert terminal.type("my-stick") == 1
     assert f"{drive} is not as it was shown any more; nothing is erased" in terminal.said
-    assert digest(tmp_path) == before
+    assert digest(tmp_path / "my-stick") == before
 
 
 # What uses it
@@ -265,6 +266,15 @@ def test_a_drive_that_is_in_use_is_refused(ctl: Ctl, drive: str, tmp_path: Path)
         assert f"{drive} is read-only" in refused(ctl, drive)
 
 
+def test_a_drive_that_another_program_partitions_is_left_alone(ctl: Ctl, drive: str, tmp_path: Path) -> None:
+    """By the lock that systemd asks those for who write a table."""
+    before = digest(tmp_path / "my-stick")
+    with owned(os.open(drive, os.O_RDONLY)) as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        assert refused(ctl, drive).startswith(f"dubseedctl: another program is at work on {drive}; nothing is erased")
+    assert digest(tmp_path / "my-stick") == before
+
+
 def test_a_partition_is_refused_and_its_drive_named(ctl: Ctl, drive: str, tmp_path: Path) -> None:
     assert ctl("format", drive, "--any", "--expected", "my-stick", "--type", "ext4").returncode == 0
     assert f"name that: dubseedctl format {drive}\n" in refused(ctl, f"{drive}p1")
@@ -285,11 +295,34 @@ def test_what_is_no_drive_is_one_sentence(ctl: Ctl, node: str, words: str) -> No
 def test_a_stick_is_mounted_to_be_checked_and_unmounted_after(ctl: Ctl, make_stick: MakeStick, plug: PlugIn) -> None:
     stick = plug(make_stick({"bad": {**FILES, "x.pkl": b"1"}, "tiny": FILES}))
     run("udevadm", "settle", "--timeout=30")
+    before = digest(stick.image)
     done = ctl("check", stick.node)
+    assert digest(stick.image) == before
     assert done.returncode == 1
     assert done.stdout.startswith(f"{LABEL} ({stick.node}), ext4, 512 MiB, at ")
     assert done.stderr.startswith("dubseedctl: bad is refused: x.pkl holds pickled weights")
     assert not succeeds("findmnt", "--source", stick.node)
+
+
+def test_a_stick_is_synced_without_a_daemon_and_unmounted_after(
+    ctl: Ctl, make_stick: MakeStick, plug: PlugIn, tmp_path: Path
+) -> None:
+    stick = plug(make_stick({"tiny": FILES}))
+    run("udevadm", "settle", "--timeout=30")
+    done = ctl("sync", "--from", stick.node)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert contents(tmp_path / "store/tiny") == published(FILES)
+    assert not succeeds("findmnt", "--source", stick.node)
+
+
+def test_a_mount_of_any_label_is_synced_without_a_daemon(
+    ctl: Ctl, make_stick: MakeStick, plug: PlugIn, tmp_path: Path
+) -> None:
+    stick = plug(make_stick({"tiny": FILES}, label="INSTALLER"))
+    run("udevadm", "settle", "--timeout=30")
+    with mounted(stick.node, tmp_path / "mnt") as folder:
+        assert ctl("sync", "--from", str(folder)).returncode == 0
+    assert "is labelled INSTALLER" in ctl("sync", "--from", stick.node).stderr
 
 
 @pytest.mark.parametrize("filesystem", ["ext4", "xfs", "btrfs"])

@@ -15,7 +15,7 @@ from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import Wish
 from dubseedd.errors import NO_ERROR, CallRefused
 from dubseedd.names import ErrorName, EventName
-from dubseedd.service import mounting
+from dubseedd.service import patience
 from dubseedd.service.board import Listener, Thing
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
@@ -158,7 +158,7 @@ class TestWhoseMountItIs:
     async def test_that_it_was_busy_is_no_error_any_more_once_it_is_unmounted(
         self, world: World, monkeypatch: pytest.MonkeyPatch, by_hand: bool
     ) -> None:
-        monkeypatch.setattr(mounting, "BUSY_RETRIES_SECONDS", ())
+        monkeypatch.setattr(patience, "RETRIES_SECONDS", ())
         async with conducted(world) as conductor:
             answered = world.hold("unmount")
             world.refuse("unmount")

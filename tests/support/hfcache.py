@@ -1,4 +1,4 @@
-"""A Hugging Face cache for tests, built file by file as huggingface_hub builds it."""
+"""A Hugging Face cache for tests, built file by file as huggingface_hub 2.4 builds it, to the last byte."""
 
 import hashlib
 import json
@@ -14,9 +14,17 @@ LFS = (".safetensors", ".bin", ".gguf", ".h5", ".pth")
 
 def blob_name(path: str, data: bytes) -> str:
     """The etag that the hub gives a file."""
-    if path.endswith(LFS):
-        return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(data).hexdigest() if path.endswith(LFS) else git_sha1(data)
+
+
+def git_sha1(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def pointer_to(data: bytes) -> bytes:
+    """What Git itself keeps of a large file."""
+    digest = hashlib.sha256(data).hexdigest()
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(data)}\n".encode()
 
 
 def write_cache(
@@ -29,13 +37,13 @@ def write_cache(
     (home / "refs").mkdir(exist_ok=True)
     (home / "refs/main").write_text(commit)
     entries: dict[str, Any] = {}
-    for path, data in files.items():
+    for path, data in sorted(files.items()):
         blob = home / "blobs" / blob_name(path, data)
         blob.write_bytes(data)
-        pointer = snapshot / path
-        pointer.parent.mkdir(parents=True, exist_ok=True)
-        pointer.symlink_to(os.path.relpath(blob, pointer.parent))
-        entries[path] = {"size": len(data), "blob_id": hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()}
+        link = snapshot / path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(os.path.relpath(blob, link.parent))
+        entries[path] = {"size": len(data), "blob_id": git_sha1(pointer_to(data) if path.endswith(LFS) else data)}
         if path.endswith(LFS):
             entries[path] |= {"lfs_sha256": blob.name, "lfs_size": len(data)}
     if listing:

@@ -9,9 +9,11 @@ import os
 import random
 from types import MappingProxyType
 
-SOME = MappingProxyType({"R1": 50, "R2": 10, "R3": 30, "R4": 100, "R8": 5, "R10": 50, "R12": 3, "R15": 2_000})
+SOME = MappingProxyType(
+    {"R1": 50, "R2": 10, "R3": 30, "R4": 100, "R8": 5, "R10": 50, "R12": 3, "R15": 2_000, "R17": 60}
+)
 FULL = MappingProxyType(
-    {"R1": 2_000, "R2": 1, "R3": 1_000, "R4": 5_000, "R8": 100, "R10": 1_000, "R12": 50, "R15": 100_000}
+    {"R1": 2_000, "R2": 1, "R3": 1_000, "R4": 5_000, "R8": 100, "R10": 1_000, "R12": 50, "R15": 100_000, "R17": 3_000}
 )
 SEED = int(os.environ.get("TORTURE_SEED") or 1)
 

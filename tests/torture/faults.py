@@ -219,13 +219,14 @@ def physical(descriptor: int, offset: int) -> int:
 
 @dataclass(slots=True)
 class Acknowledging:
-    """Notes how much there was in a recorder's log when the process said that a bundle is installed.
+    """Notes how much there was in a recorder's log when the process `said` on its output that a bundle is there.
 
     Where it `forgets_to_sync`, nothing is ever flushed: each fsync is said to have been done. That is the control.
     """
 
     log: str
     forgets_to_sync: bool = False
+    said: bytes = b" is installed"
     moment: int = 0
 
     @property
@@ -235,7 +236,7 @@ class Acknowledging:
     def at(self, call: Call) -> Decision:
         if call.name in SYNCING:
             return Instead(0)
-        if call.arguments[0] == STDOUT and b" is installed" in call.memory(*call.buffer):
+        if call.arguments[0] == STDOUT and self.said in call.memory(*call.buffer):
             self.moment = os.stat(self.log).st_size
         return None
 

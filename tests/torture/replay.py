@@ -49,13 +49,15 @@ class CrashState:
     label: str
 
 
-def crash_states(base: Disk, log: Path, amount: int, rng: random.Random) -> Iterator[CrashState]:
-    """So many states at random moments, in their order. `base` is the disk before the log, and is used up."""
+def crash_states(base: Disk, log: Path, amount: int, rng: random.Random, *, since: int = 0) -> Iterator[CrashState]:
+    """So many states at random moments, none before `since`, in their order. `base` is the disk before the log, and is
+    used up."""
     history = entries(log)
+    first = sum(entry.end <= since for entry in history)
     image = base.image.with_suffix(".state")
     done = 0
     with log.open("rb") as source, base.image.open("r+b") as durable:
-        for cut in sorted(rng.randrange(len(history) + 1) for _ in range(amount)):
+        for cut in sorted(rng.randrange(first, len(history) + 1) for _ in range(amount)):
             flushed = max((at + 1 for at in range(done, cut) if not history[at].length), default=done)
             for entry in history[done:flushed]:
                 _apply(entry, source.fileno(), durable.fileno(), 1.0, rng)
