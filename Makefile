@@ -76,6 +76,7 @@ try: provision  ## run the main job here and now [SIZE=4GiB] [SEED=/dev/sdX1, a 
 	@$(PYTHON_VENV) -m tools.tryout --size "$(SIZE)" --seed "$(SEED)"
 
 test: provision  ## run all tests [PYTEST_ARGS=...]
+	@command -v nix-instantiate >/dev/null || apt-get install -qq --no-install-recommends nix-bin >/dev/null 2>&1 || true
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
 
 lint: provision  ## format, style, types, layers
