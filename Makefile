@@ -21,7 +21,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 # The interpreter of the installed programs; its version has to be the one that the dependencies were built for.
-PYTHON ?= $(shell $(PYTHON_VENV) -c 'import sys; print(sys._base_executable)')
+PYTHON ?= $(shell tools/provision python)
 # "no" leaves the dependencies to the distribution: PYTHON finds them by itself.
 VENDOR ?= yes
 
@@ -64,7 +64,7 @@ FILES = \
   systemd/user/dubseed-notify.service:$(userunitdir)/dubseed-notify.service
 
 .PHONY: help provision try test lint coverage torture vm vm-test vm-torture vm-provision fuzz fuzz-bus measure \
-  man completions picture bench install uninstall dist wheel deb deb-test rpm clean
+  man completions picture bench install install-provision uninstall dist wheel deb deb-test rpm clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -126,13 +126,16 @@ bench: provision  ## compare with the runbook and the disk [SIZE=1GiB] [SMALL=10
 	@$(PYTHON_VENV) -m tools.bench --size "$(SIZE)" --small "$(SMALL)" --runs "$(RUNS)" --only "$(ONLY)" \
 	  --output "$(OUTPUT)" --label "$(LABEL)"
 
+install-provision:
+	@tools/provision install
+
 # A package's build brings its own PYTHON and dependencies: nothing is downloaded.
-install: $(if $(filter yes,$(VENDOR)),provision)  ## install on this machine [PREFIX=/usr/local] [DESTDIR=]
+install: $(if $(filter yes,$(VENDOR)),install-provision)  ## install on this machine [PREFIX=/usr/local] [DESTDIR=]
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(libdir)" CONFIG="$(config)" PYTHON="$(PYTHON)" \
 	  VENDOR="$(VENDOR)" tools/install $(FILES)
 
 uninstall:  ## remove what install put there; models and a changed configuration stay
-	@DESTDIR="$(DESTDIR)" LIBDIR="$(libdir)" CONFIG="$(config)" tools/uninstall $(FILES)
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(libdir)" CONFIG="$(config)" tools/uninstall $(FILES)
 
 dist:  ## the source as build/dubseedd-VERSION.tar.gz: the same bytes for the same commit
 	@tools/dist
