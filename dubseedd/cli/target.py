@@ -29,8 +29,8 @@ BY_LABEL = "/dev/disk/by-label"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`root` is the descriptor of its root, `filesystem` the kernel's word for its type. `device` is the node of a seed
-    that is a stick; `watched`: a daemon will look at it, `ours`: it is unmounted at the end."""
+    """`root` is the descriptor of its root, `filesystem` the kernel's word for its type, where it is known. `device` is
+    the node of a seed that is a stick; `watched`: a daemon will look at it, `ours`: it is unmounted at the end."""
 
     root: int
     filesystem: str
@@ -67,13 +67,14 @@ def _of_folder(undo: ExitStack, path: str) -> Target:
             ErrorName.NOT_FOUND, f"{shown(path)} cannot be opened ({error.strerror}); name a device or a folder"
         ) from error
     undo.callback(os.close, root)
-    return Target(root, mount_of(root).filesystem)
+    mount = mount_of(root)
+    return Target(root, mount.filesystem if mount else "")
 
 
 def _of_mount(undo: ExitStack, path: str, label: str) -> Target:
     with ExitStack() as look:
         line = mount_of(_of_folder(look, path).root)
-    if not line.source.startswith("/dev/"):
+    if line is None or not line.source.startswith("/dev/"):
         return _of_folder(undo, path)
     lender = _lender(undo)
     if READ_ONLY in line.options and lender is not None:
