@@ -79,6 +79,15 @@ def test_the_offline_commands_of_the_wheel_need_blake3_alone(program: Path, tmp_
     assert "tiny is whole" in run(program, "verify", "--offline", "--store", store, PYTHONPATH="")
 
 
+@pytest.mark.parametrize("name", ["dubseedd", "dubseed-notify"])
+def test_a_program_without_its_libraries_says_which_one_it_misses(program: Path, name: str) -> None:
+    bare = {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run(program.with_name(name), capture_output=True, text=True, check=False, env=bare)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{name}: the Python module dbus_next is missing; install it, or all of them: pip")
+    assert done.stderr.count("\n") == 1
+
+
 def test_the_wheel_carries_the_interface_the_types_and_what_a_machine_needs(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
