@@ -33,6 +33,7 @@ catalogdir = $(PREFIX)/lib/systemd/catalog
 tmpfilesdir = $(PREFIX)/lib/tmpfiles.d
 rulesdir = $(PREFIX)/lib/udev/rules.d
 datadir = $(PREFIX)/share
+zshdir = $(datadir)/zsh/site-functions
 mandir = $(datadir)/man
 dbusdir = $(datadir)/dbus-1
 # dbus-daemon looks for policies in /usr and /etc, for everything else in /usr/local as well.
@@ -59,7 +60,7 @@ FILES = \
   systemd/dubseedd.catalog:$(catalogdir)/dubseedd.catalog \
   $(foreach page,$(wildcard packaging/man/*.[1-8]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
   packaging/completions/dubseedctl.bash:$(datadir)/bash-completion/completions/dubseedctl \
-  packaging/completions/_dubseedctl:$(datadir)/zsh/site-functions/_dubseedctl \
+  packaging/completions/_dubseedctl:$(zshdir)/_dubseedctl \
   packaging/completions/dubseedctl.fish:$(datadir)/fish/vendor_completions.d/dubseedctl.fish \
   systemd/user/dubseed-notify.service:$(userunitdir)/dubseed-notify.service
 
