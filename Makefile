@@ -21,7 +21,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 # The interpreter of the installed programs; its version has to be the one that the dependencies were built for.
-PYTHON ?= $(shell $(PYTHON_VENV) -c 'import sys; print(sys._base_executable)')
+PYTHON ?= $(shell tools/provision python)
 # "no" leaves the dependencies to the distribution: PYTHON finds them by itself.
 VENDOR ?= yes
 
@@ -33,6 +33,7 @@ catalogdir = $(PREFIX)/lib/systemd/catalog
 tmpfilesdir = $(PREFIX)/lib/tmpfiles.d
 rulesdir = $(PREFIX)/lib/udev/rules.d
 datadir = $(PREFIX)/share
+zshdir = $(datadir)/zsh/site-functions
 mandir = $(datadir)/man
 dbusdir = $(datadir)/dbus-1
 # dbus-daemon looks for policies in /usr and /etc, for everything else in /usr/local as well.
@@ -59,12 +60,12 @@ FILES = \
   systemd/dubseedd.catalog:$(catalogdir)/dubseedd.catalog \
   $(foreach page,$(wildcard packaging/man/*.[1-8]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
   packaging/completions/dubseedctl.bash:$(datadir)/bash-completion/completions/dubseedctl \
-  packaging/completions/_dubseedctl:$(datadir)/zsh/site-functions/_dubseedctl \
+  packaging/completions/_dubseedctl:$(zshdir)/_dubseedctl \
   packaging/completions/dubseedctl.fish:$(datadir)/fish/vendor_completions.d/dubseedctl.fish \
   systemd/user/dubseed-notify.service:$(userunitdir)/dubseed-notify.service
 
 .PHONY: help provision test-provision vm-provision try test lint coverage torture vm vm-test vm-torture fuzz fuzz-bus \
-  measure man completions picture bench install uninstall dist wheel deb deb-test rpm clean
+  measure man completions picture bench install install-provision uninstall dist wheel deb deb-test rpm clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -74,7 +75,8 @@ provision:
 
 test-provision:
 	@tools/provision exfatprogs:mkfs.exfat xfsprogs:mkfs.xfs btrfs-progs:mkfs.btrfs rsync:rsync strace:strace \
-	  python3-dbusmock:python3 dunst:dunst xvfb:Xvfb fonts-dejavu-core:dunst zsh:zsh fish:fish libxml2-utils:xmllint
+	  python3-dbusmock:python3 dunst:dunst xvfb:Xvfb fonts-dejavu-core:dunst zsh:zsh fish:fish libxml2-utils:xmllint \
+	  nix-bin:nix-instantiate
 
 try: provision  ## run the main job here and now [SIZE=4GiB] [SEED=/dev/sdX1, a real stick]
 	@$(PYTHON_VENV) -m tools.tryout --size "$(SIZE)" --seed "$(SEED)"
@@ -130,13 +132,16 @@ bench: test-provision  ## compare with the runbook and the disk [SIZE=1GiB] [SMA
 	@$(PYTHON_VENV) -m tools.bench --size "$(SIZE)" --small "$(SMALL)" --runs "$(RUNS)" --only "$(ONLY)" \
 	  --output "$(OUTPUT)" --label "$(LABEL)"
 
+install-provision:
+	@tools/provision install
+
 # A package's build brings its own PYTHON and dependencies: nothing is downloaded.
-install: $(if $(filter yes,$(VENDOR)),provision)  ## install on this machine [PREFIX=/usr/local] [DESTDIR=]
+install: $(if $(filter yes,$(VENDOR)),install-provision)  ## install on this machine [PREFIX=/usr/local] [DESTDIR=]
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(libdir)" CONFIG="$(config)" PYTHON="$(PYTHON)" \
 	  VENDOR="$(VENDOR)" tools/install $(FILES)
 
 uninstall:  ## remove what install put there; models and a changed configuration stay
-	@DESTDIR="$(DESTDIR)" LIBDIR="$(libdir)" CONFIG="$(config)" tools/uninstall $(FILES)
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(libdir)" CONFIG="$(config)" tools/uninstall $(FILES)
 
 dist:  ## the source as build/dubseedd-VERSION.tar.gz: the same bytes for the same commit
 	@tools/dist

@@ -118,6 +118,8 @@ def test_uninstall_leaves_nothing(tmp_path: Path) -> None:
     make("install", tmp_path)
     make("uninstall", tmp_path)
     assert files(tmp_path) == set()
+    left = {str(folder.relative_to(tmp_path / "usr/local")) for folder in (tmp_path / "usr/local").rglob("*")}
+    assert left == {"bin", "lib", "share", "share/man"}
 
 
 def test_models_and_a_changed_configuration_outlive_uninstall_and_install(tmp_path: Path) -> None:

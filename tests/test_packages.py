@@ -1,6 +1,5 @@
-"""What others build from this repository: the archive, the wheel, the NixOS module, the versions that they carry."""
+"""What others build from this repository: the archive, the wheel, the versions that they carry."""
 
-import json
 import os
 import re
 import shutil
@@ -14,12 +13,9 @@ from pathlib import Path
 import pytest
 
 from dubseedd import __version__
-from dubseedd.core.config import OPTIONS, build
 from tests.support.bundles import model_files, write_bundle
-from tools import options
 
 ROOT = Path(__file__).parent.parent
-NIX = sorted((ROOT / "packaging/nix").glob("*.nix"))
 
 
 def run(*argv: str | Path, **environment: str) -> str:
@@ -83,6 +79,15 @@ def test_the_offline_commands_of_the_wheel_need_blake3_alone(program: Path, tmp_
     assert "tiny is whole" in run(program, "verify", "--offline", "--store", store, PYTHONPATH="")
 
 
+@pytest.mark.parametrize("name", ["dubseedd", "dubseed-notify"])
+def test_a_program_without_its_libraries_says_which_one_it_misses(program: Path, name: str) -> None:
+    bare = {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run(program.with_name(name), capture_output=True, text=True, check=False, env=bare)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{name}: the Python module dbus_next is missing; install it, or all of them: pip")
+    assert done.stderr.count("\n") == 1
+
+
 def test_the_wheel_carries_the_interface_the_types_and_what_a_machine_needs(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -94,34 +99,3 @@ def test_the_wheel_carries_the_interface_the_types_and_what_a_machine_needs(whee
         f"{data}/dubseedd/dubseedd.service",
         f"{data}/dubseedd/80-dubseedd.rules",
     } <= set(names)
-
-
-# NixOS
-
-
-@pytest.mark.parametrize("file", NIX, ids=lambda file: file.name)
-def test_nix_understands_the_file(file: Path, tmp_path: Path) -> None:
-    if not shutil.which("nix-instantiate"):
-        pytest.skip("nix-instantiate is not here; apt-get install nix-bin brings it")
-    run("nix-instantiate", "--parse", file, NIX_STATE_DIR=str(tmp_path), NIX_STORE_DIR=str(tmp_path / "store"))
-
-
-def test_the_options_of_the_module_are_those_of_the_daemon() -> None:
-    assert options.OUTPUT.read_text() == options.as_json(), "python -m tools.options makes it anew"
-    assert options.PAGE.read_text().endswith(options.as_table()), "python -m tools.options makes it anew"
-
-
-def test_what_the_module_writes_by_default_is_what_the_daemon_does_by_default() -> None:
-    rows = json.loads(options.OUTPUT.read_text())
-    document: dict[str, dict[str, object]] = {}
-    for row in rows:
-        document.setdefault(row["table"], {})[row["key"]] = row["default"]
-    assert build([("module", document)]) == build([])
-    assert len(rows) == len(OPTIONS)
-
-
-@pytest.mark.parametrize("row", options.rows(), ids=lambda row: f"{row['table']}.{row['key']}")
-def test_what_nix_lets_through_by_its_type_is_what_the_daemon_takes(row: dict[str, object]) -> None:
-    samples = {"flag": [True, False], "texts": [["a"]], "size": [1, "2 GiB"], "words": row["words"], "text": []}
-    for value in [row["default"], *samples[str(row["kind"])]]:  # type: ignore[misc]
-        build([("module", {str(row["table"]): {str(row["key"]): value}})])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dubseedd.core.config import OPTIONS, Option
+from dubseedd.core.config import OPTIONS, Option, Text
 
 ROOT = Path(__file__).parent.parent
 DEFAULTS = ROOT / "packaging/config/dubseedd.toml"
@@ -37,6 +37,11 @@ def kind(option: Option) -> str:
     return "text"
 
 
+def pattern(option: Option) -> str:
+    """What a text has to match as a whole, as POSIX writes it; empty for what is no text."""
+    return option.read.pattern.replace(r"\x00-\x1f\x7f", "[:cntrl:]") if isinstance(option.read, Text) else ""
+
+
 def rows() -> list[dict[str, Any]]:
     values = defaults()
     return [
@@ -45,6 +50,7 @@ def rows() -> list[dict[str, Any]]:
             "key": option.key,
             "kind": kind(option),
             "words": re.findall('"([^"]+)"', option.allowed) if kind(option) == "words" else [],
+            "pattern": pattern(option),
             "default": values[option.table][option.key],
             "allowed": option.allowed,
         }

@@ -44,7 +44,8 @@ def create(options: argparse.Namespace) -> int:
         with opened_place(options.to, config, to_write=True) as place:
             if not options.json:
                 _tell([*_left_out(draft.left_out), *draft.notes])
-            filesystem = mount_of(place.root).filesystem
+            mount = mount_of(place.root)
+            filesystem = mount.filesystem if mount else ""
             order = Order(name, options.sign or "", _now(), f"dubseedctl {__version__}", filesystem)
             meter, stop = Meter(), StopFlag()
 

@@ -1,6 +1,5 @@
 """UDisks2 as dubseedctl uses it: for one errand, with its user's rights, a password asked for where one is needed."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -10,7 +9,6 @@ from dubseedd.cli.exits import NOT_AUTHORISED, UNREACHABLE, Complaint, complain
 from dubseedd.core.device import BlockDevice
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
-from dubseedd.service.patience import unmounted
 
 if TYPE_CHECKING:
     from dubseedd.adapters.drives import Drives
@@ -24,8 +22,10 @@ TO_WRITE = ("nosuid", "nodev", "noexec")
 def with_udisks(errand: "Callable[[Drives], Awaitable[T]]") -> T:
     """Do an errand with UDisks2, and return what comes of it. Complaint where nobody answers, or it is not allowed.
 
-    The libraries that this takes are loaded only now.
+    What this takes is loaded only now.
     """
+    import asyncio  # noqa: PLC0415
+
     try:
         from dubseedd.adapters.bus import BusGone, Connection  # noqa: PLC0415 - a mounted seed is checked without them
         from dubseedd.adapters.drives import Drives  # noqa: PLC0415
@@ -72,6 +72,8 @@ def mounted(device: BlockDevice, options: tuple[str, ...]) -> Iterator[tuple[str
     Where that cannot be, what was read of it stands, and that is only told; one that was written to may not be pulled
     out, which is a StoreTrouble.
     """
+    from dubseedd.service.patience import unmounted  # noqa: PLC0415 - it loads asyncio
+
     point, ours = with_udisks(lambda drives: drives.mount(device, options))
     written = False
     try:

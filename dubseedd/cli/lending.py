@@ -16,22 +16,25 @@ from dubseedd.names import ErrorName
 def lent(node: str) -> Iterator[bool]:
     """Have a device lent for the length of a block; False where there is no bus, no daemon, or it does not have it."""
     with password_agent(), Aside() as aside:
-        try:
-            client = aside.enter(Client.open())
-        except BusGone:
-            yield False
-            return
-        try:
-            has_it = aside.run(_lend(client, node))
-        except RemoteError as error:
-            if not error.name.startswith(NO_DAEMON + NO_START):
-                raise complaint_of(error.name, error.text) from error
-            has_it = False
-        except (BusGone, TimeoutError) as error:
-            raise Complaint(
-                f"dubseedd does not let go of {node}: {error}; see systemctl status dubseedd", FAILED
-            ) from error
-        yield has_it
+        yield _lends(aside, node)
+
+
+def _lends(aside: Aside, node: str) -> bool:
+    """Ask the daemon; the connection that it is lent to lasts as long as the loop."""
+    try:
+        client = aside.enter(Client.open())
+    except BusGone:
+        return False
+    try:
+        return aside.run(_lend(client, node))
+    except RemoteError as error:
+        if error.name.startswith(NO_DAEMON + NO_START):
+            return False
+        raise complaint_of(error.name, error.text) from error
+    except (BusGone, TimeoutError) as error:
+        raise Complaint(
+            f"dubseedd does not let go of {node}: {error}; see systemctl status dubseedd", FAILED
+        ) from error
 
 
 async def _lend(client: Client, node: str) -> bool:

@@ -96,7 +96,7 @@ def _run(options: argparse.Namespace) -> int:
     if not runs.startswith("online:"):
         return int(_function(runs)(options))
     if getattr(options, "store", None) or getattr(options, "config", None):
-        alone = "--from DIR" if options.command == "sync" else "--offline"
+        alone = "--from SEED" if options.command == "sync" else "--offline"
         raise Complaint(f"--store and --config go with {alone}; the daemon has its own", USAGE)
     return int(_function("asking:ask")(options))
 

@@ -101,7 +101,6 @@ class Option(NamedTuple):
 
 
 _UNITS = {
-    "": 1,
     "kB": 10**3,
     "MB": 10**6,
     "GB": 10**9,
@@ -114,22 +113,23 @@ _UNITS = {
 _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def _size(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    match = re.fullmatch(r"(\d+) ?([A-Za-z]*)", value) if isinstance(value, str) else None
-    if not match or match[2] not in _UNITS:
-        raise ValueError
-    return int(match[1]) * _UNITS[match[2]]
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Reads a text that `pattern` matches as a whole, by default as it stands; with `numbers`, a bare number as well.
 
+    Patterns keep to what POSIX knows too: the NixOS module types its options by them.
+    """
 
-def _interval(value: Any) -> int:
-    if value == "0" or (type(value) is int and value == 0):
-        return 0
-    match = re.fullmatch(r"(\d+) ?([smhdw])", value) if isinstance(value, str) else None
-    if not match:
-        raise ValueError
-    return int(match[1]) * _SPANS[match[2]]
+    pattern: str
+    take: Callable[[re.Match[str]], Any] = lambda match: match[0]
+    numbers: bool = False
+
+    def __call__(self, value: Any) -> Any:
+        text = str(value) if self.numbers and type(value) is int else value
+        match = re.fullmatch(self.pattern, text) if isinstance(text, str) else None
+        if not match:
+            raise ValueError
+        return self.take(match)
 
 
 def _flag(value: Any) -> bool:
@@ -138,41 +138,27 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _matching(pattern: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError
-        return value
-
-    return read
-
-
 def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
         raise ValueError
     return tuple(value)
 
 
-def _folder(value: Any) -> str:
-    path: str = _PRINTABLE(value)
-    if any(part in ("", ".", "..") for part in path.split("/")):
-        raise ValueError
-    return path
-
-
-_PRINTABLE = _matching(r"[^\x00-\x1f\x7f]+")
-_SERVICE = r"[A-Za-z0-9:_.@\\-]+\.service|"
-_ABSOLUTE = _matching(r"/[^\x00-\x1f\x7f]*")
+_CONTROL = r"\x00-\x1f\x7f"
+# A part of a path that is neither empty nor "." nor "..".
+_PART = f"([^/.{_CONTROL}]|[.][^/.{_CONTROL}]|[.][.][^/{_CONTROL}])[^/{_CONTROL}]*"
+_FOLDER = Text(f"{_PART}(/{_PART})*")
+_ABSOLUTE = Text(f"/[^{_CONTROL}]*")
+_SIZE = Text(f"([0-9]+) ?({'|'.join(_UNITS)})?", lambda match: int(match[1]) * _UNITS.get(match[2], 1), numbers=True)
+_INTERVAL = Text("0|([0-9]+) ?([smhdw])", lambda match: int(match[1] or 0) * _SPANS.get(match[2], 0), numbers=True)
 
 OPTIONS = (
-    Option(
-        "seed", "label", "label", _matching(r"[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,254}"), "a label of A-Z a-z 0-9 _ . + -"
-    ),
-    Option("seed", "models", "models", _folder, "a folder on the seed, relative and without '..'"),
+    Option("seed", "label", "label", Text("[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,254}"), "a label of A-Z a-z 0-9 _ . + -"),
+    Option("seed", "models", "models", _FOLDER, "a folder on the seed, relative and without '..'"),
     Option("seed", "filesystems", "filesystems", _texts, "a list of file-system names"),
     Option("seed", "bundles", "bundles", _texts, "a list of shell patterns"),
     Option("store", "path", "path", _ABSOLUTE, "an absolute path"),
-    Option("store", "reserve", "reserve_bytes", _size, 'a size such as "1GiB", or bytes'),
+    Option("store", "reserve", "reserve_bytes", _SIZE, 'a size such as "1GiB", or bytes'),
     Option("store", "keep_previous", "keep_previous", _flag, "true or false"),
     Option("sync", "automatic", "automatic", Automatic, '"publish", "verify" or "off"'),
     Option("sync", "read_back", "read_back", _flag, "true or false"),
@@ -182,18 +168,18 @@ OPTIONS = (
         "trust",
         "pickle",
         "pickle_allowed",
-        lambda value: _matching("refuse|allow")(value) == "allow",
+        Text("refuse|allow", lambda match: match[0] == "allow"),
         '"refuse" or "allow"',
     ),
-    Option("scrub", "interval", "interval_seconds", _interval, 'an interval such as "30d", or "0" for never'),
+    Option("scrub", "interval", "interval_seconds", _INTERVAL, 'an interval such as "30d", or "0" for never'),
     Option(
         "server",
         "unit",
         "unit",
-        _matching(_SERVICE),
+        Text(r"([A-Za-z0-9:_.@\\-]+[.]service)?"),
         'a unit such as "vllm.service", or "" for none',
     ),
-    Option("metrics", "folder", "folder", _matching(r"(/[^\x00-\x1f\x7f]*)?"), 'an absolute path, or "" for none'),
+    Option("metrics", "folder", "folder", Text(f"(/[^{_CONTROL}]*)?"), 'an absolute path, or "" for none'),
 )
 
 _TABLES: Mapping[str, type] = {

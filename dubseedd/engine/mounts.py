@@ -65,11 +65,11 @@ def _prove(root: int, device: BlockDevice, *, ours: bool) -> tuple[str, ...]:
     )
 
 
-def mount_of(root: int) -> mountinfo.MountLine:
-    """The mount that an opened folder lies on."""
+def mount_of(root: int) -> mountinfo.MountLine | None:
+    """The mount that an opened folder lies on; None where it is not seen from here, as in a chroot."""
     mount_id = _mount_id(root)
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
-        return next(line for line in mountinfo.parse(stream.read()) if line.id == mount_id)
+        return next((line for line in mountinfo.parse(stream.read()) if line.id == mount_id), None)
 
 
 def _mount_id(descriptor: int) -> int:

@@ -6,7 +6,7 @@ Everything is reached from the descriptor of a folder by one component at a time
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Self
 
 from dubseedd.core.bundle import Found, Kind, shown
@@ -16,6 +16,7 @@ from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+FOLDER_MODE = 0o755
 MAX_OBJECTS = 500_000
 MAX_CHARACTERS = 4 * MAX_BYTES
 """More objects than this in one bundle, or longer paths in all, are nobody's model: a manifest could not list them."""
@@ -38,6 +39,20 @@ def open_folder(root: int, path: str) -> int:
     descriptor = os.open(".", FOLDER, dir_fd=root)
     for component in path.split("/") if path else ():
         try:
+            following = os.open(component, FOLDER, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = following
+    return descriptor
+
+
+def make_folders(root: int, path: str) -> int:
+    """The descriptor of a folder below `root`, made as needed; "" is `root` itself. The caller closes it."""
+    descriptor = os.dup(root)
+    for component in path.split("/") if path else ():
+        try:
+            with suppress(FileExistsError):
+                os.mkdir(component, FOLDER_MODE, dir_fd=descriptor)
             following = os.open(component, FOLDER, dir_fd=descriptor)
         finally:
             os.close(descriptor)
@@ -94,6 +109,11 @@ def opened_folder(root: int, path: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def opened_parent(root: int, path: str) -> AbstractContextManager[int]:
+    """The folder that holds a file below `root`, made as needed, for the length of a block."""
+    return owned(make_folders(root, path.rpartition("/")[0]))
 
 
 class Folders:

@@ -19,10 +19,7 @@
         default = dubseedd;
       });
       overlays.default = final: _previous: { dubseedd = final.callPackage ./package.nix { }; };
-      nixosModules.default = {
-        imports = [ ./module.nix ];
-        nixpkgs.overlays = [ self.overlays.default ];
-      };
+      nixosModules.default = ./module.nix;
       checks = each (pkgs: {
         plug = pkgs.testers.runNixOSTest (import ./test.nix { module = self.nixosModules.default; });
       });

@@ -13,13 +13,14 @@ let
   # Made from the daemon's own schema by tools/options.py.
   rows = builtins.fromJSON (builtins.readFile ./options.json);
   tables = lib.groupBy (row: row.table) rows;
+  textOf = row: types.strMatching row.pattern // { description = row.allowed; };
   typeOf =
     row:
     {
       flag = types.bool;
       texts = types.nonEmptyListOf types.str;
-      size = types.either types.ints.unsigned types.str;
-      text = types.str;
+      size = types.either types.ints.unsigned (textOf row);
+      text = textOf row;
       words = types.enum row.words;
     }
     .${row.kind};
@@ -52,6 +53,7 @@ let
   label = cfg.settings.seed.label;
   store = cfg.settings.store.path;
   standardStore = "/var/lib/dubnium/models";
+  metrics = cfg.settings.metrics.folder;
 in
 {
   options.services.dubseedd = {
@@ -74,7 +76,7 @@ in
     };
 
     store = mkOption {
-      type = types.strMatching "/.*";
+      type = types.strMatching "(/[A-Za-z0-9_.+:@-]+)+";
       default = standardStore;
       description = "The folder of the bundles: settings.store.path, created and made writable to the daemon.";
     };
@@ -136,9 +138,9 @@ in
     security.polkit.enable = true;
     services.dbus.packages = [ cfg.package ];
     services.udev.packages = [ cfg.package ];
-    services.udev.extraRules = mkIf (label != "DUB-SEED") ''
-      ACTION!="remove", SUBSYSTEM=="block", ENV{ID_FS_USAGE}=="filesystem", ENV{ID_FS_LABEL}=="${label}", TAG+="systemd", ENV{SYSTEMD_WANTS}+="dubseedd.service"
-    '';
+    services.udev.extraRules = mkIf (label != "DUB-SEED") (
+      builtins.replaceStrings [ "DUB-SEED" ] [ label ] (builtins.readFile ../../udev/80-dubseedd.rules)
+    );
 
     # Folders above a store of one's own are one's own business.
     systemd.tmpfiles.rules = lib.optional (store == standardStore) "d /var/lib/dubnium 0755 root root -" ++ [
@@ -153,7 +155,8 @@ in
       path = [ pkgs.openssh ];
       restartTriggers = [ config.environment.etc."dubnium/dubseedd.toml".source ];
       unitConfig.RequiresMountsFor = mkIf (store != standardStore) store;
-      serviceConfig.ReadWritePaths = mkIf (store != standardStore) [ "-${store}" ];
+      serviceConfig.ReadWritePaths =
+        lib.optional (store != standardStore) "-${store}" ++ lib.optional (metrics != "") "-${metrics}";
     };
     systemd.user.services.dubseed-notify = mkIf cfg.notifications {
       wantedBy = [ "graphical-session.target" ];

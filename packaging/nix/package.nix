@@ -1,4 +1,5 @@
-# The Makefile's own install, with a Python that has the dependencies: no second list of what goes where.
+# The Makefile's own install, with a Python that has the dependencies: no second list of what goes where, and the same
+# isolated programs as everywhere else.
 {
   lib,
   stdenvNoCC,
@@ -12,15 +13,27 @@ let
     packages.dbus-next
     packages.pyudev
     packages.rich
-    packages.systemd
+    packages.systemd-python
   ]);
   code = builtins.readFile ../../dubseedd/__init__.py;
 in
 stdenvNoCC.mkDerivation {
   pname = "dubseedd";
   version = builtins.head (builtins.match ".*__version__ = \"([^\"]*)\".*" code);
-  src = lib.cleanSource ../..;
 
+  src = lib.fileset.toSource {
+    root = ../..;
+    fileset = lib.fileset.unions [
+      ../../Makefile
+      ../../dubseedd
+      ../../packaging
+      ../../systemd
+      ../../tools/install
+      ../../udev
+    ];
+  };
+
+  strictDeps = true;
   dontBuild = true;
   installFlags = [
     "PREFIX=${placeholder "out"}"
@@ -29,6 +42,15 @@ stdenvNoCC.mkDerivation {
     "VENDOR=no"
     "PYTHON=${python}/bin/python3"
   ];
+
+  doInstallCheck = true;
+  installCheckPhase = ''
+    runHook preInstallCheck
+    for program in dubseedd dubseedctl dubseed-notify; do
+      $out/bin/$program --help >/dev/null
+    done
+    runHook postInstallCheck
+  '';
 
   meta = {
     description = "Model weights from a USB stick, verified and published";

@@ -1,6 +1,9 @@
 """The record of the mounts that we made."""
 
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,3 +53,29 @@ def test_a_mount_point_that_is_gone_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreTrouble) as trouble:
         open_seed(str(tmp_path / "absent"), STICK, ours=True)
     assert trouble.value.error is ErrorName.MOUNT_FAILED
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its root")
+def test_a_folder_of_a_chroot_lies_on_a_mount_that_is_not_seen_there(tmp_path: Path) -> None:
+    """The root of a chroot is seldom a mount point."""
+    script = """
+import os, sys
+from dubseedd.engine.durable import FOLDER
+from dubseedd.engine.mounts import mount_of
+
+mount_of(os.open("/", FOLDER))  # what Python loads for that is out of reach then
+os.chroot(sys.argv[1])
+print(mount_of(os.open("/", FOLDER)), mount_of(os.open("/proc", FOLDER)).filesystem)
+"""
+    (tmp_path / "proc").mkdir()
+    inside = (
+        "sh",
+        "-ec",
+        'mount --bind /proc "$1/proc"; exec "$2" -c "$3" "$1"',
+        "sh",
+        tmp_path,
+        sys.executable,
+        script,
+    )
+    said = subprocess.run(("unshare", "--mount", *inside), capture_output=True, text=True, check=True)
+    assert said.stdout == "None proc\n"
