@@ -15,12 +15,14 @@ import logging
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from dubseedd import __version__
-from dubseedd.adapters.bus import BusGone, Connection, RemoteError
+from dubseedd.adapters.bus import Connection, RemoteError
 from dubseedd.adapters.inotify import Inotify
 from dubseedd.adapters.journal import QueuedRecorder, install_logging, journal_sink
+from dubseedd.adapters.link import Link
 from dubseedd.adapters.logind import Logind
 from dubseedd.adapters.notify import ServiceManager
 from dubseedd.adapters.polkit import Polkit
@@ -44,24 +46,7 @@ log = logging.getLogger("dubseedd")
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 78
-RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Pauses between attempts to reach a bus that went away; the last one is repeated."""
 STOP_LIMIT_SECONDS = 4.0
-
-
-class Link:
-    """The connection to the bus, whichever it is at the moment."""
-
-    def __init__(self) -> None:
-        self._connection: Connection | None = None
-
-    def __call__(self) -> Connection:
-        if self._connection is None:
-            raise BusGone("the system bus cannot be reached")
-        return self._connection
-
-    def set(self, connection: Connection | None) -> None:
-        self._connection = connection
 
 
 class StatusLine(Listener):
@@ -79,15 +64,20 @@ class StatusLine(Listener):
 
 
 class Daemon:
-    """All parts, put together."""
+    """All parts, put together.
+
+    There are two links to the bus. dbus-daemon takes nothing more of a connection while too much of what came from it
+    lies unread: a caller who reads no answers can silence the one that answers callers, and not the one that asks.
+    """
 
     def __init__(self, config: Config, config_file: str | None, store: Store, recorder: QueuedRecorder) -> None:
         self._config_file = config_file
-        self._link = Link()
+        self._asking = Link("UDisks2 and polkit", self._asking_others)
+        self._serving = Link("callers", self._serving_callers)
         self._manager = ServiceManager()
         self._devices = UdevDevices()
-        self._disks = UDisks(self._link)
-        self._logind = Logind(self._link)
+        self._disks = UDisks(self._asking)
+        self._logind = Logind(self._asking)
         self._conductor = Conductor(
             config,
             store,
@@ -98,7 +88,7 @@ class Daemon:
             recorder=recorder,
             runtime_folder=runtime_folder(RUNTIME_FOLDER),
         )
-        self._tree = ObjectTree(Calls(self._conductor, Polkit(self._link)))
+        self._tree = ObjectTree(Calls(self._conductor, Polkit(self._asking)))
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -127,54 +117,33 @@ class Daemon:
         self._conductor.board.listeners.append(Publisher(self._conductor, self._tree))
         self._conductor.board.listeners.append(StatusLine(self._conductor, self._manager))
         self._conductor.board.listeners.append(Metrics(self._conductor))
-        connection = await self._connect()
-        undo.push_async_callback(self._disconnect)
-        for helper in (self._stay_connected(connection), self._pet()):
+        for link in (self._asking, self._serving):
+            await link.open()
+            undo.push_async_callback(link.close)
+        for helper in (self._asking.keep(), self._serving.keep(), self._pet()):
             undo.callback(asyncio.get_running_loop().create_task(helper).cancel)
         await self._conductor.start()
         self._manager.ready(self._conductor.status)
 
     # The bus
 
-    async def _connect(self) -> Connection:
-        connection = await Connection.open()
-        self._link.set(connection)
-        self._tree.attach(connection)
+    @asynccontextmanager
+    async def _asking_others(self, connection: Connection) -> AsyncIterator[None]:
         try:
             await self._disks.attach(connection)
             await self._logind.attach(connection)
+            yield
+        finally:
+            self._disks.detach()
+
+    @asynccontextmanager
+    async def _serving_callers(self, connection: Connection) -> AsyncIterator[None]:
+        self._tree.attach(connection)
+        try:
             await connection.request_name(BUS_NAME)
-        except BaseException:
-            await self._drop(connection)
-            raise
-        return connection
-
-    async def _disconnect(self) -> None:
-        with suppress(BusGone):
-            await self._drop(self._link())
-
-    async def _drop(self, connection: Connection) -> None:
-        self._link.set(None)
-        self._tree.detach()
-        self._disks.detach()
-        await connection.close()
-
-    async def _stay_connected(self, connection: Connection) -> None:
-        """Reconnect whenever the bus goes away; the jobs know nothing of it."""
-        while True:
-            await connection.lost()
-            await self._drop(connection)
-            log.warning("the connection to the system bus is lost; the jobs go on while it is opened again")
-            attempts = 0
-            while True:
-                try:
-                    connection = await self._connect()
-                    break
-                except (OSError, RemoteError, TimeoutError) as error:
-                    log.debug("the system bus cannot be reached yet: %s", error)
-                await asyncio.sleep(RECONNECT_SECONDS[min(attempts, len(RECONNECT_SECONDS) - 1)])
-                attempts += 1
-            log.warning("the system bus is back")
+            yield
+        finally:
+            self._tree.detach()
 
     # systemd
 

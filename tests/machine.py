@@ -43,8 +43,11 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   <policy context="default">
     <allow user="*"/> <allow own="*"/> <allow send_destination="*" eavesdrop="true"/> <allow receive_sender="*"/>
   </policy>
+  <limit name="max_incoming_bytes">{unread_bytes}</limit>
 </busconfig>
 """
+UNREAD_BYTES = 127 << 20
+"""As on a system bus."""
 
 
 @dataclass
@@ -68,9 +71,10 @@ class Machine:
         """What busctl says; CannotRun where it fails."""
         return run("busctl", *arguments, environment=self.environment)
 
-    def start_bus(self) -> None:
+    def start_bus(self, *, unread_bytes: int = UNREAD_BYTES) -> None:
+        """`unread_bytes` of one sender may wait for those who do not read; then the bus takes nothing more from it."""
         config = self.folder / "bus.conf"
-        config.write_text(BUS_CONFIG.format(address=self.bus_address))
+        config.write_text(BUS_CONFIG.format(address=self.bus_address, unread_bytes=unread_bytes))
         argv = ("dbus-daemon", "--nofork", "--nopidfile", "--print-address", f"--config-file={config}")
         bus = self._start("bus", *argv, stdout=subprocess.PIPE)
         assert bus.stdout is not None
@@ -94,13 +98,13 @@ class Machine:
         self.stop_udisksd()
         self.start_udisksd()
 
-    def restart_bus(self) -> None:
+    def restart_bus(self, *, unread_bytes: int = UNREAD_BYTES) -> None:
         """Restart the bus, and with it who cannot live without it."""
         self.stop()
-        self.start()
+        self.start(unread_bytes=unread_bytes)
 
-    def start(self) -> None:
-        self.start_bus()
+    def start(self, *, unread_bytes: int = UNREAD_BYTES) -> None:
+        self.start_bus(unread_bytes=unread_bytes)
         self.start_polkitd()
         self.start_udisksd()
 

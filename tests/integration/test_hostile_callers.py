@@ -11,12 +11,15 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from dubseedd import __version__
+from dubseedd.adapters.inotify import Inotify
 from dubseedd.names import MANAGER_INTERFACE, ROOT_PATH
 from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.machine import Machine
@@ -142,3 +145,29 @@ async def test_who_never_reads_harms_nobody_else(target: Daemon, machine: Machin
         assert grown < MOST_GROWN_KIB
     assert await state_of(target, client) == before
     assert "Traceback" not in target.log
+
+
+@pytest.fixture
+def narrow_bus(machine: Machine) -> Iterator[None]:
+    """A bus that takes nothing more of a connection while a megabyte of it lies unread; a system bus allows 127."""
+    machine.restart_bus(unread_bytes=1 << 20)
+    yield
+    machine.restart_bus()
+
+
+async def test_who_reads_no_answers_silences_us_and_keeps_no_stick_from_being_installed(
+    narrow_bus: None, daemon: StartDaemon, machine: Machine, make_stick: MakeStick, plug: PlugIn
+) -> None:
+    process, installed = daemon(), asyncio.Event()
+    async with AsyncExitStack() as undo, asyncio.timeout(LIMIT_SECONDS), Client.connected(machine.bus_address) as other:
+        await other.manager()
+        deaf = await stranger(undo, machine, "deaf", "20", "1000")
+        assert deaf.stdout is not None
+        await deaf.stdout.readline()
+        answer = asyncio.ensure_future(other.manager())
+        undo.callback(Inotify().watch(str(process.store), "tiny", installed.set))
+        plug(make_stick({"tiny": model_files()}))
+        await installed.wait()
+        assert not answer.done(), "nobody was silenced: there was nothing to withstand"
+        deaf.kill()
+        assert (await answer)["Version"] == __version__

@@ -43,10 +43,11 @@ ALIGN = {"y": 1, "g": 1, "v": 1, "n": 2, "q": 2, "b": 4, "i": 4, "u": 4, "h": 4,
 """What is not here is aligned to 8."""
 FORMATS = {"y": "B", "n": "h", "q": "H", "b": "I", "i": "i", "u": "I", "h": "I", "x": "q", "t": "Q", "d": "d"}
 OBJECT_MANAGER, PEER = "org.freedesktop.DBus.ObjectManager", "org.freedesktop.DBus.Peer"
+INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 STANDARD = {
     "org.freedesktop.DBus.Properties": {"Get": "ss", "GetAll": "s", "Set": "ssv"},
     OBJECT_MANAGER: {"GetManagedObjects": ""},
-    "org.freedesktop.DBus.Introspectable": {"Introspect": ""},
+    INTROSPECTABLE: {"Introspect": ""},
     PEER: {"Ping": "", "GetMachineId": ""},
 }
 METHODS = STANDARD | {name: {m: one.takes for m, one in face.methods.items()} for name, face in load().items()}
@@ -344,7 +345,7 @@ def deaf(address: str, connections: str, count: str) -> None:
         line.socket.settimeout(0.5)
         with suppress(TimeoutError, ConnectionError):
             for _ in range(int(count)):
-                line.socket.sendall(ask(line, OBJECT_MANAGER, "GetManagedObjects"))
+                line.socket.sendall(ask(line, INTROSPECTABLE, "Introspect"))
                 asked += 1
     print(json.dumps({"asked": asked}), flush=True)
     sys.stdin.read()
