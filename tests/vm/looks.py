@@ -60,6 +60,11 @@ def mounts(guest: Guest) -> str:
     return guest.sh(f"cat {tables} | grep -E '/dev/sd|/media/' || true")
 
 
+def main_pid(guest: Guest) -> str:
+    """Of the daemon; 0 where none runs."""
+    return guest.run("systemctl", "show", "--property=MainPID", "--value", "dubseedd").strip()
+
+
 def open_descriptors(guest: Guest) -> int:
     """Of the daemon."""
     return int(guest.sh("ls /proc/$(systemctl show -P MainPID dubseedd)/fd | wc -l"))

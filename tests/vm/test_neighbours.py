@@ -8,9 +8,8 @@ from tests.vm.amounts import amount
 from tests.vm.conftest import READY, MakeStick, put_back, wants_more
 from tests.vm.content import NAME, NEW, SIZE_BYTES, STATE
 from tests.vm.guest import Guest
-from tests.vm.looks import assert_published, assert_tidy, open_descriptors
+from tests.vm.looks import assert_published, assert_tidy, main_pid, open_descriptors
 from tests.vm.nbd import Drive
-from tests.vm.rootfs import PACKAGE
 from tests.vm.sticks import seed
 
 pytestmark = pytest.mark.vm
@@ -18,7 +17,6 @@ pytestmark = pytest.mark.vm
 NEIGHBOURS = ("udisks2", "dbus", "polkit", "systemd-journald")
 BYTES_PER_SECOND = 1_500_000
 SLOW_BYTES_PER_SECOND = 100_000
-UPGRADE_SECONDS = 180.0
 INHIBITED = "systemd-inhibit --list --no-pager | grep -q dubseedd"
 
 
@@ -83,18 +81,6 @@ def test_a_daemon_that_is_killed_is_started_again_and_goes_on(stick: MakeStick, 
     assert_published(guest, NEW)
 
 
-def test_an_upgrade_of_the_package_in_a_sync_goes_on_where_it_was(stick: MakeStick, guest: Guest) -> None:
-    drive = stick("ext4", seed({NAME: NEW}), bytes_per_second=BYTES_PER_SECOND)
-    guest.plug(drive)
-    drive.until_read(SIZE_BYTES // 2)
-    main = main_pid(guest)
-    guest.run("dpkg", "--install", f"/{PACKAGE}", seconds=UPGRADE_SECONDS)
-    guest.journal.until(event="bundle-installed", bundle=NAME)
-    guest.journal.until(event="safe-to-remove")
-    assert main_pid(guest) != main
-    assert_published(guest, NEW)
-
-
 def test_the_machine_does_not_sleep_in_the_middle_of_a_sync(stick: MakeStick, guest: Guest) -> None:
     drive = stick("vfat", seed({NAME: NEW}), bytes_per_second=SLOW_BYTES_PER_SECOND)
     guest.plug(drive)
@@ -102,7 +88,3 @@ def test_the_machine_does_not_sleep_in_the_middle_of_a_sync(stick: MakeStick, gu
     drive.bytes_per_second = 0
     guest.journal.until(event="job-finished")
     guest.sh(f"while {INHIBITED}; do sleep 0.2; done")
-
-
-def main_pid(guest: Guest) -> str:
-    return guest.run("systemctl", "show", "--property=MainPID", "--value", "dubseedd").strip()
