@@ -108,6 +108,11 @@ def is_litter(path: str) -> bool:
     return any(_LITTER.match(part) for part in path.split("/"))
 
 
+def may_be_unlisted(path: str) -> bool:
+    """Is a file passed over at this path, though no manifest lists it?"""
+    return path in NEIGHBOURS or path.rpartition("/")[2] == MANIFEST or is_litter(path)
+
+
 def check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise SeedRefused(

@@ -6,11 +6,11 @@ from contextlib import suppress
 
 from dubseedd.core import about
 from dubseedd.core.about import About
-from dubseedd.core.bundle import Kind
+from dubseedd.core.bundle import Kind, may_be_unlisted
 from dubseedd.core.manifest import MAX_BYTES, parse
 from dubseedd.engine import tree
 from dubseedd.errors import Failure
-from dubseedd.names import ABOUT, MANIFEST, NEIGHBOURS
+from dubseedd.names import ABOUT, MANIFEST
 
 
 class Former:
@@ -39,13 +39,15 @@ class Former:
 
     def strangers(self) -> list[str]:
         """The paths of what lies in it and is no file of it, for which it would be refused."""
-        known = self.digests.keys() | NEIGHBOURS | {MANIFEST}
         if not self.is_there:
             return []
+        kinds = ((path, tree.kind_of(status.st_mode)) for path, status in tree.walk(self.folder))
         return [
             path
-            for path, status in tree.walk(self.folder)
-            if path not in known and tree.kind_of(status.st_mode) is not Kind.FOLDER
+            for path, kind in kinds
+            if path not in self.digests
+            and kind is not Kind.FOLDER
+            and not (kind is Kind.FILE and may_be_unlisted(path))
         ]
 
     def about(self, fresh: About) -> bytes:

@@ -214,6 +214,15 @@ def test_what_somebody_has_put_into_the_bundle_goes(model: Path, seed: Path, cre
     assert document(create(model, seed, "--json").stdout)["bundle"]["outcome"] == "current"
 
 
+def test_the_litter_of_other_systems_may_stay(model: Path, seed: Path, create: Create) -> None:
+    """It is passed over everywhere, and a stick that was in a Mac has a `._` beside each file."""
+    create(model, seed)
+    litter = seed / "models/tiny/._config.json"
+    litter.write_bytes(b"mac")
+    assert document(create(model, seed, "--json").stdout)["bundle"]["outcome"] == "current"
+    assert litter.exists()
+
+
 @pytest.mark.parametrize("what", ["corrupt", "dangling", "missing shard"])
 def test_a_broken_source_ends_in_one_sentence_and_leaves_the_former_bundle_whole(
     tmp_path: Path, seed: Path, create: Create, what: str
