@@ -5,32 +5,31 @@ It owns all state, on one loop. Its parts: Seeds (plugged in), Jobs (work), Shel
 on which every change is posted.
 """
 
-import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from dubseedd import __version__
 from dubseedd.core.config import Config
-from dubseedd.core.device import BlockEvent
 from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.housekeeping import expire_staging
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.settling import settle
 from dubseedd.engine.store import BundleState, Store
 from dubseedd.engine.trouble import writing_store
-from dubseedd.errors import NO_ERROR, Failure, Stopping
+from dubseedd.errors import NO_ERROR, Stopping
 from dubseedd.names import EventName
 from dubseedd.service.board import Board
+from dubseedd.service.errands import Errands
 from dubseedd.service.inhibitors import Inhibitors
+from dubseedd.service.inspection import Inspection
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import Jobs
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.ports import Arrivals, Clock, Devices, Disks, Recorder, Sleep
 from dubseedd.service.scrub import Scrub
-from dubseedd.service.seed import Seed
 from dubseedd.service.seeds import Seeds
 from dubseedd.service.shelf import Shelf
 from dubseedd.service.status import State, overall, sentence
@@ -77,27 +76,23 @@ class Conductor:
             mounting=self.mounting,
             board=self.board,
             inhibitors=self.inhibitors,
-            present=self._present,
+            devices=devices,
             after_end=self._after_job,
         )
         self.seeds = Seeds(
             config=lambda: self.config,
-            store=store,
             disks=disks,
             mounting=self.mounting,
+            inspection=Inspection(store=store, devices=devices, disks=disks, mounting=self.mounting, board=self.board),
             jobs=self.jobs,
             board=self.board,
             trust=self._trust,
             arrivals=arrivals,
-            present=self._present,
         )
         self._scrub = Scrub(config=lambda: self.config, shelf=self.shelf, board=self.board, busy=self._busy)
         self._wakefulness = Wakefulness(sleep, self.jobs.all)
         self._undo: list[Callable[[], None]] = []
-        self._errands: set[asyncio.Task[None]] = set()
-
-    def _present(self, seed: Seed) -> bool:
-        return self._devices.present(seed.device)
+        self._errands = Errands()
 
     def _busy(self) -> bool:
         """Is a seed worked on, or any job?"""
@@ -118,7 +113,7 @@ class Conductor:
             EventName.STARTED, f"dubseedd {__version__} watches for seeds labelled {self.config.seed.label}"
         )
         self._undo.append(self.disks.watch(self.seeds.mounts_changed))
-        self._undo.append(self._devices.watch(self._on_event, self._on_lost))
+        self._undo.append(self._devices.watch(self.seeds.observe, self._list_devices))
         await self._look_around()
         self.board.listeners.append(self._wakefulness)
         self._scrub.start()
@@ -130,6 +125,7 @@ class Conductor:
         await self._scrub.stop()
         await self.seeds.stop()
         await self.jobs.stop(Stopping())
+        await self._errands.stop()
         await self.mounting.stop(self.seeds.all.values())
         self._wakefulness.stop()
         self.inhibitors.stop()
@@ -143,23 +139,20 @@ class Conductor:
                 self.store.path,
             )
         self.config = config
-        self._run_errand(self._trust.look())
+        self._errands.run(self._trust.look())
         self.seeds.relabel(config.seed.label)
-        self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
+        self._list_devices()
         self.board.overall()
 
-    def _on_event(self, event: BlockEvent) -> None:
-        self.seeds.serve(self.seeds.observe(event))
-
-    def _on_lost(self) -> None:
-        self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
+    def _list_devices(self) -> None:
+        self.seeds.reconcile(self._devices.listed())
 
     async def _look_around(self) -> None:
         await self._trust.look()
         await self._keep_house()
         with writing_store(self.store.path):
             await self.shelf.refresh()
-        self.seeds.serve(self.seeds.reconcile(self._devices.listed()))
+        self._list_devices()
 
     async def look_again(self) -> None:
         """Look for seeds and at the store, as at start."""
@@ -178,30 +171,7 @@ class Conductor:
             self.board.tell(EventName.BUNDLE_REMOVED, note)
 
     def _after_job(self, job: Job) -> None:
-        """The store has changed, or a seed has less to do: judge anew, let others go on."""
-        self._run_errand(self._follow_up(job))
-
-    def _run_errand(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
-
-    async def _follow_up(self, job: Job) -> None:
-        await self.judge_again(job.bundle)
-        for seed in list(self.seeds.all.values()):
-            if job.bundle in seed.offers:
-                if job.state is not JobState.QUEUED:
-                    self.jobs.resume(seed)
-                self.seeds.settle(seed)
-
-    async def judge_again(self, bundle: str) -> None:
-        """Compare what the seeds have of a bundle with what the store has now."""
-        for seed in list(self.seeds.all.values()):
-            if bundle in seed.offers:
-                try:
-                    await self.seeds.judge(seed)
-                except Failure as failure:
-                    log.error("%s", failure.sentence)  # noqa: TRY400 - the sentence says it all
+        self._errands.run(self.seeds.follow_up(job))
 
     # What everybody may know
 

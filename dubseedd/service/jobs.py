@@ -14,6 +14,7 @@ from dubseedd.service.board import Board
 from dubseedd.service.inhibitors import Inhibitors
 from dubseedd.service.job import Job
 from dubseedd.service.mounting import Mounting
+from dubseedd.service.ports import Devices
 from dubseedd.service.seed import Seed
 from dubseedd.service.shelf import Shelf
 from dubseedd.service.work import Work
@@ -39,7 +40,7 @@ class Jobs:
         mounting: Mounting,
         board: Board,
         inhibitors: Inhibitors,
-        present: Callable[[Seed], bool],
+        devices: Devices,
         after_end: Callable[[Job], None],
     ) -> None:
         self._board = board
@@ -54,7 +55,7 @@ class Jobs:
             mounting=mounting,
             board=board,
             inhibitors=inhibitors,
-            present=present,
+            devices=devices,
             others=lambda: list(self.all.values()),
         )
         self.last_ended: Job | None = None

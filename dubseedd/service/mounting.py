@@ -8,9 +8,9 @@ else has mounted is used where it is and left as it is. The undo is registered b
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dubseedd.core.config import AfterSync, Config
 from dubseedd.core.lifecycle import SeedState
@@ -20,10 +20,11 @@ from dubseedd.engine.workshop import is_at_work
 from dubseedd.errors import NO_ERROR, SeedGone, StoreTrouble
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.board import Board
+from dubseedd.service.errands import Errands
 from dubseedd.service.patience import unmounted
 from dubseedd.service.ports import Disks
 from dubseedd.service.seed import Seed
-from dubseedd.service.worker import in_thread, look_at
+from dubseedd.service.worker import in_thread
 
 T = TypeVar("T")
 Wait = Callable[["asyncio.Future[int]"], Awaitable[int]]
@@ -48,7 +49,8 @@ class Mounting:
         self._disks = disks
         self._record = record
         self._board = board
-        self._errands: set[asyncio.Task[Any]] = set()
+        self._errands = Errands()
+        """Mounting and unmounting take their time: who takes a lease may leave, who gives it back does not wait."""
 
     @asynccontextmanager
     async def lease(self, seed: Seed, config: Config, until: Wait) -> AsyncIterator[int]:
@@ -59,7 +61,7 @@ class Mounting:
         seed.readers += 1
         seed.was_busy = True
         try:
-            root = os.dup(await until(asyncio.shield(self._errand(self._mounted(seed)))))
+            root = os.dup(await until(asyncio.shield(self._errands.run(self._mounted(seed)))))
             try:
                 yield root
             finally:
@@ -70,15 +72,7 @@ class Mounting:
 
     def let_go(self, seed: Seed, config: Config) -> None:
         """Unmount a seed that nobody reads, if that is to be."""
-        self._errand(self._let_go(seed, config))
-
-    def _errand(self, work: Coroutine[None, None, T]) -> "asyncio.Task[T]":
-        """Mounting and unmounting may take their time: who takes a lease may leave, who gives it back does not wait."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
-        task.add_done_callback(look_at)
-        return task
+        self._errands.run(self._let_go(seed, config))
 
     async def _mounted(self, seed: Seed) -> int:
         async with seed.mounting:
@@ -88,9 +82,8 @@ class Mounting:
         """Unmount what is kept mounted, too, and give unmounting a moment; what is still mounted then is recorded, and
         the next start takes it over."""
         for seed in seeds:
-            self._errand(self.unmount(seed))
-        if self._errands:
-            await asyncio.wait(set(self._errands), timeout=STOP_SECONDS)
+            self._errands.run(self.unmount(seed))
+        await self._errands.stop(STOP_SECONDS)
 
     async def _let_go(self, seed: Seed, config: Config) -> None:
         async with seed.mounting:

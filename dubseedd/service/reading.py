@@ -1,12 +1,12 @@
 """Reading a seed: its folder of bundles, and whether a failure only means that it is being pulled out."""
 
 import asyncio
-from collections.abc import Callable
 
 from dubseedd.core.config import Config
 from dubseedd.engine.scanning import SeedFolder, policy_of
 from dubseedd.errors import Failure
 from dubseedd.names import ErrorName
+from dubseedd.service.ports import Devices
 from dubseedd.service.seed import Seed
 
 PULL_GRACE_SECONDS = 2.0
@@ -35,7 +35,7 @@ def open_folder(root: int, seed: Seed, config: Config) -> SeedFolder:
     )
 
 
-async def was_pulled(seed: Seed, failure: Failure, present: Callable[[Seed], bool]) -> bool:
+async def was_pulled(seed: Seed, failure: Failure, devices: Devices) -> bool:
     """Does a failure only mean that the seed is being pulled out?"""
     if seed.gone.is_set():
         return True
@@ -48,4 +48,4 @@ async def was_pulled(seed: Seed, failure: Failure, present: Callable[[Seed], boo
             pass
         else:
             return True
-    return not present(seed)
+    return not devices.present(seed.device)

@@ -106,7 +106,7 @@ class Requests:
         """Delete an installed bundle and its previous version."""
         self._conductor.inhibitors.refuse(f"the removal of {self._installed(bundle)}")
         await self._conductor.jobs.remove(bundle)
-        await self._conductor.judge_again(bundle)
+        await self._conductor.seeds.judge_again(bundle)
 
     async def inhibit(self, who: str, why: str, uid: int) -> int:
         """Hold publications, rollbacks and removals back until the descriptor that is returned has been closed.

@@ -27,6 +27,7 @@ from dubseedd.service.board import Board
 from dubseedd.service.inhibitors import Inhibitors
 from dubseedd.service.job import Job
 from dubseedd.service.mounting import Mounting
+from dubseedd.service.ports import Devices
 from dubseedd.service.reading import open_folder, was_pulled
 from dubseedd.service.seed import Seed
 from dubseedd.service.shelf import Shelf
@@ -53,7 +54,7 @@ class Work:
         mounting: Mounting,
         board: Board,
         inhibitors: Inhibitors,
-        present: Callable[[Seed], bool],
+        devices: Devices,
         others: Callable[[], Collection[Job]],
     ) -> None:
         self._config = config
@@ -61,7 +62,7 @@ class Work:
         self._mounting = mounting
         self._board = board
         self._inhibitors = inhibitors
-        self._present = present
+        self._devices = devices
         self._others = others
         self._seed_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._name_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -115,7 +116,7 @@ class Work:
                 self._begin(job)
                 return await job.halt.run(lambda: prepare(root), left_behind=sync.close)
         except Failure as failure:
-            if not isinstance(failure, Interrupted) and await was_pulled(seed, failure, self._present):
+            if not isinstance(failure, Interrupted) and await was_pulled(seed, failure, self._devices):
                 raise SeedGone from failure
             raise
 

@@ -396,11 +396,11 @@ async def test_of_two_verdicts_on_a_seed_the_later_one_stands(world: World) -> N
         seed, store = await served(world, conductor), conductor.store
         assert isinstance(store, Hesitant)
         store.hesitates.set()
-        early = asyncio.ensure_future(conductor.seeds.judge(seed))
+        early = asyncio.ensure_future(conductor.seeds.judge_again("tiny"))
         await in_thread(store.judged.wait)
         await Requests(conductor).sync("", "tiny")
         await world.until(lambda: world.told(EventName.JOB_FINISHED))
-        late = asyncio.ensure_future(conductor.seeds.judge(seed))
+        late = asyncio.ensure_future(conductor.seeds.judge_again("tiny"))
         await asyncio.wait({late}, timeout=0.2)
         store.end.set()
         await asyncio.gather(early, late)

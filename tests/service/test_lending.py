@@ -10,8 +10,8 @@ from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.engine.workshop import Workshop
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName, EventName
+from dubseedd.service.awaited import MOST as MOST_AWAITED
 from dubseedd.service.requests import Requests
-from dubseedd.service.seeds import MOST_AWAITED
 from tests.support.bundles import contents, manifest_of, model_files, published, write_bundle, write_files
 from tests.support.world import World, conducted, served
 
