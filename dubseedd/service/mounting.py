@@ -168,9 +168,7 @@ class Mounting:
             seed.error = trouble.pair
             self._board.changed(seed)
             return
-        seed.mount_points = seed.others_mounts
-        self._not_ours(seed)
-        self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)
+        self._unmounted(seed)
 
     async def unmount(self, seed: Seed) -> None:
         """Unmount a seed that nobody reads any more and that was kept mounted. StoreTrouble where it is busy."""
@@ -178,10 +176,13 @@ class Mounting:
             if not seed.our_mount:
                 return
             await self._disks.unmount(seed.device)
-            seed.mount_points = seed.others_mounts
-            self._not_ours(seed)
-            self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)
+            self._unmounted(seed)
         self.announce(seed)
+
+    def _unmounted(self, seed: Seed) -> None:
+        seed.mount_points = seed.others_mounts
+        self._not_ours(seed)
+        self._board.tell(EventName.SEED_UNMOUNTED, f"{seed.called} is unmounted", seed.fields)
 
     def mounts_changed(self, seed: Seed, points: tuple[str, ...]) -> None:
         """Somebody has mounted or unmounted a seed. If that is us, whoever holds the lock says so when it is done."""

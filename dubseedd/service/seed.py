@@ -13,6 +13,8 @@ from dubseedd.names import Field
 
 T = TypeVar("T")
 
+VERDICTS = frozenset(verdict.value for verdict in Verdict)
+
 
 @dataclass(slots=True)
 class Seed:
@@ -95,7 +97,11 @@ class Seed:
         offer = self.offers.get(name)
         return offer is not None and offer.refusal is None and offer.manifest_sha256 == manifest_sha256
 
+    @property
+    def refused(self) -> list[str]:
+        """The bundles that are not taken as they are: their verdict is the name of an error."""
+        return [name for name, verdict in self.verdicts.items() if verdict not in VERDICTS]
+
     def wants(self, name: str) -> bool:
         """Is the bundle one to take unasked: not here yet, and not the version that was rolled back from?"""
-        wanted = {Verdict.NEW.value, Verdict.UPDATE.value, Verdict.STAGED.value, Verdict.FOREIGN.value}
-        return name in self.unasked and self.verdicts.get(name) in wanted
+        return name in self.unasked and self.verdicts.get(name) in VERDICTS - {Verdict.CURRENT.value}

@@ -65,7 +65,7 @@ def _result(state: State, seeds: Collection[Seed], last_ended: Job | None, insta
     if wrong is not None:
         return f"{wrong.called} failed: {wrong.error[1]}"
     bundles = f"{installed or 'no'} bundle{'' if installed == 1 else 's'} installed"
-    refused = sum(verdict.count(".") > 0 for seed in seeds for verdict in seed.verdicts.values())
+    refused = sum(len(seed.refused) for seed in seeds)
     if refused:
         return f"{refused} bundle{'' if refused == 1 else 's'} refused, see journalctl -u dubseedd; {bundles}"
     return f"{bundles}, nothing to do" if seeds else f"{bundles}, waiting for a stick"
