@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from dubseedd import __version__
 from dubseedd.adapters.bus import Connection, RemoteError
+from dubseedd.adapters.filesystems import Filesystems
 from dubseedd.adapters.inotify import Inotify
 from dubseedd.adapters.journal import QueuedRecorder, install_logging, journal_sink
 from dubseedd.adapters.link import Link
@@ -76,13 +77,13 @@ class Daemon:
         self._serving = Link("callers", self._serving_callers)
         self._manager = ServiceManager()
         self._devices = UdevDevices()
-        self._disks = UDisks(self._asking)
+        self._udisks = UDisks(self._asking)
         self._logind = Logind(self._asking)
         self._conductor = Conductor(
             config,
             store,
             devices=self._devices,
-            disks=self._disks,
+            disks=Filesystems(self._udisks),
             sleep=self._logind,
             arrivals=Inotify(),
             recorder=recorder,
@@ -130,11 +131,11 @@ class Daemon:
     @asynccontextmanager
     async def _asking_others(self, connection: Connection) -> AsyncIterator[None]:
         try:
-            await self._disks.attach(connection)
+            await self._udisks.attach(connection)
             await self._logind.attach(connection)
             yield
         finally:
-            self._disks.detach()
+            self._udisks.detach()
 
     @asynccontextmanager
     async def _serving_callers(self, connection: Connection) -> AsyncIterator[None]:

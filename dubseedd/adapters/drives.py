@@ -12,6 +12,7 @@ from typing import Any
 
 from dubseedd.adapters import sysfs
 from dubseedd.adapters.bus import RemoteError, Variant
+from dubseedd.adapters.filesystems import device_of
 from dubseedd.adapters.udisks import (
     BLOCK,
     DRIVE,
@@ -23,7 +24,7 @@ from dubseedd.adapters.udisks import (
     Objects,
     UDisks,
     denied,
-    device_of,
+    first,
     number_of,
     text,
 )
@@ -47,8 +48,11 @@ MAKING_SECONDS = 600.0
 """What a slow stick may take to have a file system made on it."""
 
 
-class Drives(UDisks):
-    """A client of UDisks2 that knows drives, and can make seeds of them."""
+class Drives:
+    """Looks at drives and makes seeds of them, by a client of UDisks2."""
+
+    def __init__(self, udisks: UDisks) -> None:
+        self._udisks = udisks
 
     # Looking
 
@@ -59,7 +63,7 @@ class Drives(UDisks):
         except FileNotFoundError as error:
             raise _gone() from error
         disk = sysfs.disk_of(path)
-        known, objects = await self._until(sysfs.node_of(path), lambda objects: _block_of(number, objects))
+        known, objects = await self._udisks.until(sysfs.node_of(path), lambda objects: _block_of(number, objects))
         block = objects[known]
         drive = objects.get(block[BLOCK].get("Drive", "/"), {}).get(DRIVE, {})
         return Drive(
@@ -82,7 +86,7 @@ class Drives(UDisks):
         found = []
         for filesystem in MAKERS:
             try:
-                ((able, _),) = await self._ask(f"{ROOT}/Manager", MANAGER, "CanFormat", "s", [filesystem])
+                ((able, _),) = await self._udisks.ask(f"{ROOT}/Manager", MANAGER, "CanFormat", "s", [filesystem])
             except RemoteError:  # it does not know that kind at all
                 continue
             if able:
@@ -98,11 +102,11 @@ class Drives(UDisks):
         kernel takes the partition away and gives it back, and where udev is slow UDisks2 waits for the one that went:
         "Error synchronizing after initial wipe: Timed out waiting for object". SetType has it open, so that it stays.
         """
-        path = _known(number, await self._objects())
-        await self._act(f"erase {drive.node}", path, BLOCK, "Format", "sa{sv}", ["gpt", dict(self._manners)])
-        await self._until(drive.node, lambda objects: path if TABLE in objects.get(path, {}) else None)
-        own = {"take-ownership": Variant("b", True), **self._manners}  # noqa: FBT003 - (signature, value)
-        body = [ALIGNMENT_BYTES, 0, "", "", dict(self._manners), filesystem, own]
+        path = _known(number, await self._udisks.objects())
+        await self._act(f"erase {drive.node}", path, BLOCK, "Format", "sa{sv}", ["gpt", dict(self._udisks.manners)])
+        await self._udisks.until(drive.node, lambda objects: path if TABLE in objects.get(path, {}) else None)
+        own = {"take-ownership": Variant("b", True), **self._udisks.manners}  # noqa: FBT003 - (signature, value)
+        body = [ALIGNMENT_BYTES, 0, "", "", dict(self._udisks.manners), filesystem, own]
         what = f"make {filesystem} on {drive.node}"
         (made,) = await self._act(what, path, TABLE, "CreatePartitionAndFormat", "ttssa{sv}sa{sv}", body)
 
@@ -110,21 +114,21 @@ class Drives(UDisks):
             found = objects.get(made, {})
             return made if FILESYSTEM in found and PARTITION in found and found[BLOCK]["IdUUID"] else None
 
-        _, objects = await self._until(drive.node, ready)
+        _, objects = await self._udisks.until(drive.node, ready)
         if objects[made][PARTITION]["Type"] != PARTITION_TYPES[filesystem]:
-            body = [PARTITION_TYPES[filesystem], dict(self._manners)]
+            body = [PARTITION_TYPES[filesystem], dict(self._udisks.manners)]
             await self._act(what, made, PARTITION, "SetType", "sa{sv}", body)
         return device_of(objects[made])
 
     async def name(self, device: BlockDevice, label: str) -> None:
         """Give its file system a label, which makes it a seed."""
-        path = _known(device.number, await self._objects())
-        body = [label, dict(self._manners)]
+        path = _known(device.number, await self._udisks.objects())
+        body = [label, dict(self._udisks.manners)]
         await self._act(f"label {device.node}", path, FILESYSTEM, "SetLabel", "sa{sv}", body)
 
     async def _act(self, what: str, path: str, interface: str, member: str, signature: str, body: Any) -> list[Any]:
         try:
-            return await self._ask(path, interface, member, signature, body, limit_seconds=MAKING_SECONDS)
+            return await self._udisks.ask(path, interface, member, signature, body, limit_seconds=MAKING_SECONDS)
         except RemoteError as error:
             if error.name.startswith(NOT_AUTHORISED):
                 raise denied(what, error) from error
@@ -135,7 +139,7 @@ class Drives(UDisks):
 
 
 def _block_of(number: Number, objects: Objects) -> str | None:
-    return next((path for path, found in objects.items() if BLOCK in found and number_of(found) == number), None)
+    return first(objects, lambda found: BLOCK in found and number_of(found) == number)
 
 
 def _known(number: Number, objects: Objects) -> str:

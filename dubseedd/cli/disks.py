@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dubseedd.cli.agent import password_agent, somebody_is_there
 from dubseedd.cli.exits import NOT_AUTHORISED, UNREACHABLE, Complaint, complain
@@ -12,6 +12,7 @@ from dubseedd.names import ErrorName
 
 if TYPE_CHECKING:
     from dubseedd.adapters.drives import Drives
+    from dubseedd.adapters.filesystems import Filesystems
 
 T = TypeVar("T")
 
@@ -19,7 +20,14 @@ TO_WRITE = ("nosuid", "nodev", "noexec")
 """How a seed is mounted to be written."""
 
 
-def with_udisks(errand: "Callable[[Drives], Awaitable[T]]") -> T:
+class Disks(NamedTuple):
+    """What UDisks2 is asked for."""
+
+    filesystems: "Filesystems"
+    drives: "Drives"
+
+
+def with_udisks(errand: Callable[[Disks], Awaitable[T]]) -> T:
     """Do an errand with UDisks2, and return what comes of it. Complaint where nobody answers, or it is not allowed.
 
     What this takes is loaded only now.
@@ -29,7 +37,8 @@ def with_udisks(errand: "Callable[[Drives], Awaitable[T]]") -> T:
     try:
         from dubseedd.adapters.bus import BusGone, Connection  # noqa: PLC0415 - a mounted seed is checked without them
         from dubseedd.adapters.drives import Drives  # noqa: PLC0415
-        from dubseedd.adapters.udisks import Unanswered  # noqa: PLC0415
+        from dubseedd.adapters.filesystems import Filesystems  # noqa: PLC0415
+        from dubseedd.adapters.udisks import UDisks, Unanswered  # noqa: PLC0415
     except ImportError as error:
         raise Complaint(
             f"{error.name} is missing, which talks to UDisks2; install it, or mount the seed and name its folder",
@@ -39,12 +48,13 @@ def with_udisks(errand: "Callable[[Drives], Awaitable[T]]") -> T:
     async def connected() -> T:
         connection = await Connection.open()
         try:
-            drives = Drives(lambda: connection, interactive=somebody_is_there())
-            await drives.attach(connection)
+            udisks = UDisks(lambda: connection, interactive=somebody_is_there())
+            disks = Disks(Filesystems(udisks), Drives(udisks))
+            await udisks.attach(connection)
             try:
-                return await errand(drives)
+                return await errand(disks)
             finally:
-                drives.detach()
+                udisks.detach()
         finally:
             await connection.close()
 
@@ -74,7 +84,7 @@ def mounted(device: BlockDevice, options: tuple[str, ...]) -> Iterator[tuple[str
     """
     from dubseedd.service.patience import unmounted  # noqa: PLC0415 - it loads asyncio
 
-    point, ours = with_udisks(lambda drives: drives.mount(device, options))
+    point, ours = with_udisks(lambda disks: disks.filesystems.mount(device, options))
     written = False
     try:
         yield point, ours
@@ -82,7 +92,7 @@ def mounted(device: BlockDevice, options: tuple[str, ...]) -> Iterator[tuple[str
     finally:
         if ours:
             try:
-                with_udisks(lambda drives: unmounted(lambda: drives.unmount(device)))
+                with_udisks(lambda disks: unmounted(lambda: disks.filesystems.unmount(device)))
             except (StoreTrouble, Complaint) as trouble:
                 if written:
                     raise

@@ -39,7 +39,7 @@ def format_drive(options: argparse.Namespace) -> int:
     """Show a drive, have it confirmed, erase it and make it a seed."""
     config = load(options.config)
     number = _number_of(options.device)
-    found = with_udisks(lambda drives: _look(drives, number))
+    found = with_udisks(lambda disks: _look(disks.drives, number))
     if not options.json:
         print(_about(found.drive), flush=True)
     check_drive(found.drive, any_drive=options.any, store=config.store.path)
@@ -50,9 +50,9 @@ def format_drive(options: argparse.Namespace) -> int:
     _confirm(found.drive, options)
     label = config.seed.label
     with _left_alone(found.drive.node):
-        device = with_udisks(lambda drives: _make(drives, number, found.drive, choice.filesystem))
+        device = with_udisks(lambda disks: _make(disks.drives, number, found.drive, choice.filesystem))
         notes = _furnish(device, config.seed.models)
-        with_udisks(lambda drives: drives.name(device, label))
+        with_udisks(lambda disks: disks.drives.name(device, label))
     if options.json:
         seed = {"device": device.node, "filesystem": choice.filesystem, "label": label, "size": device.size}
         print(show.document("format", drive=show.plain(found.drive), seed=seed, notes=[*remarks, *notes]))

@@ -13,10 +13,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dubseedd.adapters import sysfs, udevdb
-from dubseedd.cli.disks import TO_WRITE, mounted, with_udisks
+from dubseedd.cli.disks import TO_WRITE, Disks, mounted, with_udisks
 from dubseedd.cli.exits import Complaint
 from dubseedd.core import mountinfo
 from dubseedd.core.bundle import shown
@@ -28,9 +27,6 @@ from dubseedd.engine.mounts import open_seed
 from dubseedd.engine.scanning import SeedFolder, policy_of
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName
-
-if TYPE_CHECKING:
-    from dubseedd.adapters.drives import Drives
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ def _seed_on(word: str, number: Number, config: Config) -> BlockDevice:
         device = udevdb.block_device(number)
         if not device.usage and not sysfs.partitions(sysfs.folder_of(number)):
             with suppress(StoreTrouble, Complaint):  # it may have been plugged in a moment ago
-                with_udisks(lambda drives: drives.device(device.node))
+                with_udisks(lambda disks: disks.filesystems.device(device.node))
             device = udevdb.block_device(number)
     except OSError as error:
         raise _absent(word, error) from error
@@ -147,9 +143,9 @@ def _borrow(undo: ExitStack, device: BlockDevice) -> bool:
 
 
 def _check_loops(device: BlockDevice) -> None:
-    async def errand(drives: "Drives") -> None:
+    async def errand(disks: Disks) -> None:
         for node in device.loops:
-            check_loop(device, node, await drives.loop_owner(node))
+            check_loop(device, node, await disks.filesystems.loop_owner(node))
 
     if device.loops:
         with_udisks(errand)

@@ -11,6 +11,7 @@ from dubseedd.adapters.bus import Connection
 from dubseedd.adapters.drives import Drives
 from dubseedd.adapters.udev import UdevDevices
 from dubseedd.adapters.udevdb import block_device
+from dubseedd.adapters.udisks import UDisks
 from dubseedd.core.device import Number
 from tests.adapters.conftest import LABEL, Plug
 from tests.machine import Machine
@@ -23,10 +24,10 @@ BTRFS_BYTES = 128 << 20
 @pytest.fixture
 async def drives(machine: Machine) -> AsyncIterator[Drives]:
     connection = await Connection.open(machine.bus_address)
-    drives = Drives(lambda: connection)
-    await drives.attach(connection)
-    yield drives
-    drives.detach()
+    client = UDisks(lambda: connection)
+    await client.attach(connection)
+    yield Drives(client)
+    client.detach()
     await connection.close()
 
 

@@ -1,4 +1,4 @@
-"""UDisks2, the real one, on a bus of its own, with loop devices as sticks."""
+"""File systems through UDisks2, the real one, on a bus of its own, with loop devices as sticks."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ import pytest
 
 from dubseedd.adapters import udisks
 from dubseedd.adapters.bus import BusGone, Connection, RemoteError
+from dubseedd.adapters.filesystems import Filesystems
 from dubseedd.adapters.udev import UdevDevices
 from dubseedd.adapters.udisks import UDisks
 from dubseedd.core.device import BlockDevice, Number
@@ -32,11 +33,12 @@ async def connection(machine: Machine) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-async def disks(connection: Connection) -> AsyncIterator[UDisks]:
-    disks = UDisks(lambda: connection)
-    await disks.attach(connection)
+async def disks(connection: Connection) -> AsyncIterator[Filesystems]:
+    client = UDisks(lambda: connection)
+    disks = Filesystems(client)
+    await client.attach(connection)
     yield disks
-    disks.detach()
+    client.detach()
 
 
 class DiesOfMounting:
@@ -59,7 +61,7 @@ class DiesOfMounting:
 class Mounts:
     """The mount points that were reported, the last of each device."""
 
-    def __init__(self, disks: UDisks) -> None:
+    def __init__(self, disks: Filesystems) -> None:
         self.last: dict[Number, tuple[str, ...]] = {}
         self._news = News()
         self.until = self._news.until
@@ -83,7 +85,7 @@ def options_of(point: str) -> set[str]:
     return set(run("findmnt", "--noheadings", "--output", "OPTIONS", point).strip().split(","))
 
 
-async def test_a_stick_is_found_as_soon_as_udisks_knows_it(disks: UDisks, plug: Plug) -> None:
+async def test_a_stick_is_found_as_soon_as_udisks_knows_it(disks: Filesystems, plug: Plug) -> None:
     device = device_of(plug())
     disk = await disks.find(device)
     assert disk.number == device.number
@@ -91,7 +93,7 @@ async def test_a_stick_is_found_as_soon_as_udisks_knows_it(disks: UDisks, plug: 
     assert (disk.drive, disk.serial, disk.can_power_off) == ("", "", False)
 
 
-async def test_a_stick_is_mounted_with_the_safe_options_and_unmounted(disks: UDisks, plug: Plug) -> None:
+async def test_a_stick_is_mounted_with_the_safe_options_and_unmounted(disks: Filesystems, plug: Plug) -> None:
     device = device_of(plug())
     point, ours = await disks.mount(device, SAFE, wanted)
     assert ours
@@ -100,14 +102,16 @@ async def test_a_stick_is_mounted_with_the_safe_options_and_unmounted(disks: UDi
     assert not Path(point).is_mount()
 
 
-async def test_what_is_not_wanted_any_more_is_not_mounted(disks: UDisks, plug: Plug) -> None:
+async def test_what_is_not_wanted_any_more_is_not_mounted(disks: Filesystems, plug: Plug) -> None:
     device = device_of(plug())
     with pytest.raises(SeedGone):
         await disks.mount(device, SAFE, lambda: False)
     assert (await disks.find(device)).mount_points == ()
 
 
-async def test_what_somebody_else_has_mounted_is_used_where_it_is(disks: UDisks, plug: Plug, tmp_path: Path) -> None:
+async def test_what_somebody_else_has_mounted_is_used_where_it_is(
+    disks: Filesystems, plug: Plug, tmp_path: Path
+) -> None:
     stick = plug()
     device = device_of(stick)
     await disks.find(device)
@@ -118,13 +122,13 @@ async def test_what_somebody_else_has_mounted_is_used_where_it_is(disks: UDisks,
     run("umount", str(point))
 
 
-async def test_to_unmount_what_is_not_mounted_is_success(disks: UDisks, plug: Plug) -> None:
+async def test_to_unmount_what_is_not_mounted_is_success(disks: Filesystems, plug: Plug) -> None:
     device = device_of(plug())
     await disks.find(device)
     await disks.unmount(device)
 
 
-async def test_to_unmount_a_pulled_stick_is_success(disks: UDisks, plug: Plug) -> None:
+async def test_to_unmount_a_pulled_stick_is_success(disks: Filesystems, plug: Plug) -> None:
     stick = plug()
     device = device_of(stick)
     await disks.mount(device, SAFE, wanted)
@@ -132,7 +136,7 @@ async def test_to_unmount_a_pulled_stick_is_success(disks: UDisks, plug: Plug) -
     await disks.unmount(device)
 
 
-async def test_a_busy_stick_is_not_unmounted_and_the_sentence_says_so(disks: UDisks, plug: Plug) -> None:
+async def test_a_busy_stick_is_not_unmounted_and_the_sentence_says_so(disks: Filesystems, plug: Plug) -> None:
     device = device_of(plug())
     point, _ = await disks.mount(device, SAFE, wanted)
     reader = os.open(point, os.O_RDONLY)
@@ -146,14 +150,14 @@ async def test_a_busy_stick_is_not_unmounted_and_the_sentence_says_so(disks: UDi
     await disks.unmount(device)
 
 
-async def test_an_option_that_nobody_knows_is_refused_with_the_reason(disks: UDisks, plug: Plug) -> None:
+async def test_an_option_that_nobody_knows_is_refused_with_the_reason(disks: Filesystems, plug: Plug) -> None:
     device = device_of(plug())
     with pytest.raises(StoreTrouble, match="bogusoption") as caught:
         await disks.mount(device, ("ro", "bogusoption"), wanted)
     assert caught.value.error is ErrorName.MOUNT_FAILED
 
 
-async def test_two_sticks_of_one_label_are_mounted_at_once(disks: UDisks, plug: Plug) -> None:
+async def test_two_sticks_of_one_label_are_mounted_at_once(disks: Filesystems, plug: Plug) -> None:
     one, other = device_of(plug("one")), device_of(plug("other"))
     mounted = await asyncio.gather(disks.mount(one, SAFE, wanted), disks.mount(other, SAFE, wanted))
     assert [ours for _, ours in mounted] == [True, True]
@@ -162,7 +166,7 @@ async def test_two_sticks_of_one_label_are_mounted_at_once(disks: UDisks, plug: 
     await asyncio.gather(disks.unmount(one), disks.unmount(other))
 
 
-async def test_another_stick_on_the_same_node_is_not_taken_for_the_one_meant(disks: UDisks, plug: Plug) -> None:
+async def test_another_stick_on_the_same_node_is_not_taken_for_the_one_meant(disks: Filesystems, plug: Plug) -> None:
     """The label is the same; the file system is not."""
     stick = plug()
     meant = device_of(stick)
@@ -176,11 +180,11 @@ async def test_another_stick_on_the_same_node_is_not_taken_for_the_one_meant(dis
     await disks.unmount(device_of(stick))
 
 
-async def test_a_loop_device_of_root_is_owned_by_root(disks: UDisks, plug: Plug) -> None:
+async def test_a_loop_device_of_root_is_owned_by_root(disks: Filesystems, plug: Plug) -> None:
     assert await disks.loop_owner(plug().node) == 0
 
 
-async def test_power_off_leaves_alone_what_has_no_drive(disks: UDisks, plug: Plug) -> None:
+async def test_power_off_leaves_alone_what_has_no_drive(disks: Filesystems, plug: Plug) -> None:
     stick = plug()
     device = device_of(stick)
     await disks.find(device)
@@ -191,18 +195,19 @@ async def test_power_off_leaves_alone_what_has_no_drive(disks: UDisks, plug: Plu
 async def test_a_mount_that_udisksd_did_not_live_to_tell_of_is_ours(
     machine: Machine, connection: Connection, plug: Plug
 ) -> None:
-    disks = UDisks(lambda: DiesOfMounting(connection, machine))
-    await disks.attach(connection)
+    client = UDisks(lambda: DiesOfMounting(connection, machine))
+    disks = Filesystems(client)
+    await client.attach(connection)
     device = device_of(plug())
     point, ours = await disks.mount(device, SAFE, wanted)
     assert ours
     assert {"ro", "noexec"} <= options_of(point)
     await disks.unmount(device)
     assert not Path(point).is_mount()
-    disks.detach()
+    client.detach()
 
 
-async def test_mounts_of_others_are_reported(disks: UDisks, plug: Plug, tmp_path: Path) -> None:
+async def test_mounts_of_others_are_reported(disks: Filesystems, plug: Plug, tmp_path: Path) -> None:
     stick = plug()
     device = device_of(stick)
     mounts = Mounts(disks)
@@ -216,7 +221,7 @@ async def test_mounts_of_others_are_reported(disks: UDisks, plug: Plug, tmp_path
 
 
 async def test_a_mount_made_while_udisksd_was_away_is_reported(
-    machine: Machine, disks: UDisks, plug: Plug, tmp_path: Path
+    machine: Machine, disks: Filesystems, plug: Plug, tmp_path: Path
 ) -> None:
     stick = plug()
     device = device_of(stick)
@@ -231,7 +236,7 @@ async def test_a_mount_made_while_udisksd_was_away_is_reported(
 
 
 async def test_a_signal_that_udisks_did_not_send_changes_nothing(
-    machine: Machine, connection: Connection, disks: UDisks, plug: Plug, tmp_path: Path
+    machine: Machine, connection: Connection, disks: Filesystems, plug: Plug, tmp_path: Path
 ) -> None:
     """Any user may send us a signal directly; the real mount after it is the only one reported."""
     stick = plug()
@@ -255,7 +260,7 @@ async def test_a_signal_that_udisks_did_not_send_changes_nothing(
 
 
 async def test_a_stick_that_comes_while_udisks_is_restarted_is_found(
-    machine: Machine, disks: UDisks, plug: Plug
+    machine: Machine, disks: Filesystems, plug: Plug
 ) -> None:
     device = device_of(plug())
     machine.stop_udisksd()
@@ -273,18 +278,19 @@ async def test_a_stick_that_comes_while_there_is_no_bus_is_found(connection: Con
             raise BusGone("the system bus cannot be reached")
         return link[0]
 
-    disks = UDisks(current)
+    client = UDisks(current)
+    disks = Filesystems(client)
     device = device_of(plug())
     finding = asyncio.ensure_future(disks.find(device))
     await asyncio.sleep(0)
     link.append(connection)
-    await disks.attach(connection)
+    await client.attach(connection)
     assert (await finding).number == device.number
-    disks.detach()
+    client.detach()
 
 
 async def test_without_udisks_the_sentence_says_what_to_look_at(
-    machine: Machine, disks: UDisks, plug: Plug, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, disks: Filesystems, plug: Plug, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(udisks, "APPEAR_SECONDS", 0.1)
     device = device_of(plug())
@@ -303,7 +309,7 @@ async def test_without_a_bus_every_call_is_a_mount_failure(plug: Plug, monkeypat
     def gone() -> Connection:
         raise BusGone("the system bus cannot be reached")
 
-    disks = UDisks(gone)
+    disks = Filesystems(UDisks(gone))
     device = device_of(plug())
     for call in (disks.find(device), disks.mount(device, SAFE, wanted), disks.unmount(device), disks.power_off(device)):
         with pytest.raises(StoreTrouble, match="UDisks2 does not answer"):
@@ -312,7 +318,9 @@ async def test_without_a_bus_every_call_is_a_mount_failure(plug: Plug, monkeypat
         await disks.loop_owner(device.node)
 
 
-async def test_the_owner_of_a_loop_device_is_told_only_once_udisks_has_looked_at_it(disks: UDisks, plug: Plug) -> None:
+async def test_the_owner_of_a_loop_device_is_told_only_once_udisks_has_looked_at_it(
+    disks: Filesystems, plug: Plug
+) -> None:
     """Before that it says 0 for every loop device, also for one that a user has just set up."""
     device = device_of(plug("known"))
     await disks.find(device)
