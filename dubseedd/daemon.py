@@ -19,12 +19,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from dubseedd import __version__
-from dubseedd.adapters.bus import Connection, RemoteError
+from dubseedd.adapters.bus import Connection
 from dubseedd.adapters.filesystems import Filesystems
 from dubseedd.adapters.inotify import Inotify
 from dubseedd.adapters.journal import QueuedRecorder, install_logging, journal_sink
 from dubseedd.adapters.link import Link
 from dubseedd.adapters.logind import Logind
+from dubseedd.adapters.messages import RemoteError
 from dubseedd.adapters.notify import ServiceManager
 from dubseedd.adapters.polkit import Polkit
 from dubseedd.adapters.udev import UdevDevices

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.adapters.bus import DBUS, DBUS_PATH, Connection, Match
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import DBUS, DBUS_PATH, Match
 from tools.machine import (
     LEFT_BEHIND,
     MOUNT_FOLDERS,

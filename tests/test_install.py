@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.adapters.bus import Connection, IncomingCall, Match, Reply
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import IncomingCall, Match, Reply
 from dubseedd.bus.interface import load
 from dubseedd.bus.tree import INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES
 from dubseedd.names import BUS_NAME, ROOT_PATH

@@ -4,9 +4,6 @@ What `mended` does not cure of dbus-next is kept away from. A call on a lost con
 ends every call, and so does a time limit. Handlers of replies that never come would pile up: they are dropped. Its own
 handlers would tell callers tracebacks: they never see a call, every one is answered here, and of one caller so many at
 a time.
-
-Values cross as plain Python: variants in what arrives are unwrapped, structs are lists. Text that D-Bus does not know
-(NUL, names that are no UTF-8) leaves with ? in its place: the bus would disconnect us for it.
 """
 
 import asyncio
@@ -14,34 +11,29 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Self
 
-from dbus_next import AuthError, InvalidAddressError, Message, MessageFlag, MessageType, Variant
+from dbus_next import AuthError, InvalidAddressError, Message, MessageFlag, MessageType
 
 from dubseedd.adapters.mended import CONNECT_LIMIT_SECONDS, LIMITS_EXCEEDED, MendedBus, connected, release
+from dubseedd.adapters.messages import (
+    DBUS,
+    DBUS_PATH,
+    BusGone,
+    CallFailed,
+    IncomingCall,
+    Match,
+    RemoteError,
+    Reply,
+    Signal,
+    sendable,
+    unwrap,
+)
 from dubseedd.adapters.wire import close_all
 from dubseedd.names import ErrorName
 
-__all__ = [
-    "DBUS",
-    "DBUS_PATH",
-    "BusGone",
-    "CallFailed",
-    "Connection",
-    "Descriptor",
-    "IncomingCall",
-    "Match",
-    "RemoteError",
-    "Reply",
-    "Signal",
-    "Variant",
-]
-
 log = logging.getLogger(__name__)
 
-DBUS = "org.freedesktop.DBus"
-DBUS_PATH = "/org/freedesktop/DBus"
 CALL_LIMIT_SECONDS = 25.0
 DO_NOT_QUEUE = 4
 PRIMARY_OWNER = 1
@@ -51,113 +43,8 @@ PENDING_MOST = 32
 TEXT_MOST = 1000
 """The characters of an error, which may quote what the caller has sent."""
 
-
-class BusGone(ConnectionError):
-    """There is no connection to the bus."""
-
-
-class RemoteError(Exception):
-    """An error reply: its D-Bus name and its text."""
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(f"{name}: {text}")
-        self.name = name
-        self.text = text
-
-
-class CallFailed(Exception):
-    """Raised by a handler: what the caller is told."""
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(text)
-        self.name = name
-        self.text = text
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """A signal that arrived."""
-
-    sender: str
-    path: str
-    interface: str
-    member: str
-    body: list[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class IncomingCall:
-    """A method call to us; `interface` is empty where the caller gave none. `interactive`: its user may be asked for a
-    password before it is answered."""
-
-    sender: str
-    path: str
-    interface: str
-    member: str
-    signature: str
-    body: list[Any]
-    interactive: bool = False
-
-
-class Descriptor(int):
-    """A file descriptor among the values that a method returns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a method returns; variants inside are given as Variant.
-
-    `descriptors` go along and are closed when they have been sent; the body has the place of each in this list.
-    """
-
-    signature: str = ""
-    body: Sequence[Any] = ()
-    descriptors: Sequence[int] = ()
-
-
 SignalHandler = Callable[[Signal], None]
 CallHandler = Callable[[IncomingCall], Awaitable[Reply]]
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """What to subscribe to; empty parts match everything. `below` matches a path and all paths under it."""
-
-    sender: str = ""
-    path: str = ""
-    below: str = ""
-    interface: str = ""
-    member: str = ""
-    arg0: str = ""
-
-    @property
-    def rule(self) -> str:
-        parts = {
-            "type": "signal",
-            "sender": self.sender,
-            "path": self.path,
-            "path_namespace": self.below,
-            "interface": self.interface,
-            "member": self.member,
-            "arg0": self.arg0,
-        }
-        return ",".join(f"{key}='{value}'" for key, value in parts.items() if value)
-
-    def fits(self, signal: Signal) -> bool:
-        """Does a signal belong to this subscription?
-
-        Who owns a well-known name is left to the bus; that does not hold for a signal which somebody addresses to us
-        directly, so a handler takes such a signal as a reason to look again, not as the truth.
-        """
-        exact = self.sender == DBUS or self.sender.startswith(":")
-        return (
-            (not exact or self.sender == signal.sender)
-            and self.path in ("", signal.path)
-            and (not self.below or signal.path == self.below or signal.path.startswith(f"{self.below}/"))
-            and self.interface in ("", signal.interface)
-            and self.member in ("", signal.member)
-            and (not self.arg0 or signal.body[:1] == [self.arg0])
-        )
 
 
 async def _nothing_here(call: IncomingCall) -> Reply:
@@ -245,7 +132,7 @@ class Connection:
             interface=interface,
             member=member,
             signature=signature,
-            body=_sendable(list(body)),
+            body=sendable(list(body)),
             flags=MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION if interactive else MessageFlag.NONE,
         )
         answer = self._keep(self._bus.call(message))
@@ -317,7 +204,7 @@ class Connection:
     def emit(self, path: str, interface: str, member: str, signature: str, body: Sequence[Any]) -> None:
         """Send a signal; a lost connection drops it."""
         if self.is_open:
-            self._send(Message.new_signal(path, interface, member, signature, _sendable(list(body))))
+            self._send(Message.new_signal(path, interface, member, signature, sendable(list(body))))
 
     def _receive(self, message: Message) -> bool:
         """True for what the library must not look at any more."""
@@ -380,10 +267,10 @@ class Connection:
             if self._pending[call.sender] > PENDING_MOST:
                 raise CallFailed(LIMITS_EXCEEDED, "too many calls of yours wait already; wait for answers first")
             reply = await self._handler(call)
-            body, descriptors = _sendable(list(reply.body)), list(reply.descriptors)
+            body, descriptors = sendable(list(reply.body)), list(reply.descriptors)
             return Message.new_method_return(message, reply.signature, body, descriptors)
         except CallFailed as failure:
-            return Message.new_error(message, failure.name, _sendable(failure.text[:TEXT_MOST]))
+            return Message.new_error(message, failure.name, sendable(failure.text[:TEXT_MOST]))
 
     def _bytes_of(self, answer: Message) -> bytes:
         answer.serial = self._bus.next_serial()
@@ -401,30 +288,6 @@ class Connection:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(_look_at)
         return task
-
-
-def unwrap(value: Any) -> Any:
-    """A value as it arrived, without variants, at any depth."""
-    if isinstance(value, Variant):
-        return unwrap(value.value)
-    if isinstance(value, list):
-        return [unwrap(item) for item in value]
-    if isinstance(value, dict):
-        return {key: unwrap(item) for key, item in value.items()}
-    return value
-
-
-def _sendable(value: Any) -> Any:
-    """A value without text that D-Bus does not know, at any depth."""
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode().replace("\0", "?")
-    if isinstance(value, Variant):
-        return Variant(value.signature, _sendable(value.value))
-    if isinstance(value, list):
-        return [_sendable(item) for item in value]
-    if isinstance(value, dict):
-        return {_sendable(key): _sendable(item) for key, item in value.items()}
-    return value
 
 
 def _being_cancelled() -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dubseedd.adapters import sysfs
-from dubseedd.adapters.bus import RemoteError, Variant
 from dubseedd.adapters.filesystems import device_of
+from dubseedd.adapters.messages import RemoteError, Variant
 from dubseedd.adapters.udisks import (
     BLOCK,
     DRIVE,

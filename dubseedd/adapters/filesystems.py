@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-from dubseedd.adapters.bus import DBUS, RemoteError, Variant
+from dubseedd.adapters.messages import DBUS, RemoteError, Variant
 from dubseedd.adapters.udisks import (
     BLOCK,
     DRIVE,

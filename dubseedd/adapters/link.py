@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
-from dubseedd.adapters.bus import BusGone, Connection, RemoteError
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import BusGone, RemoteError
 
 log = logging.getLogger(__name__)
 

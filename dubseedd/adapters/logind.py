@@ -5,7 +5,8 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-from dubseedd.adapters.bus import BusGone, Connection, Match, RemoteError, Signal
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import BusGone, Match, RemoteError, Signal
 from dubseedd.names import IDENTIFIER
 
 SERVICE = "org.freedesktop.login1"

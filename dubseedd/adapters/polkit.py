@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from dubseedd.adapters.bus import DBUS, DBUS_PATH, BusGone, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import DBUS, DBUS_PATH, BusGone, Match, RemoteError, Signal, Variant
 from dubseedd.errors import CallRefused
 from dubseedd.names import Action, ErrorName
 

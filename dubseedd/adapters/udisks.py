@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from dubseedd.adapters.bus import DBUS, BusGone, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import DBUS, BusGone, Match, RemoteError, Signal, Variant
 from dubseedd.core.device import Number
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName

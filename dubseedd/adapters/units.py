@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from dubseedd.adapters.bus import Connection, RemoteError
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import RemoteError
 from dubseedd.core.serving import Unit
 
 SERVICE = "org.freedesktop.systemd1"

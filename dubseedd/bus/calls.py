@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from dubseedd.adapters.bus import CallFailed, Descriptor, IncomingCall, Variant
+from dubseedd.adapters.messages import CallFailed, Descriptor, IncomingCall, Variant
 from dubseedd.bus import faces
 from dubseedd.errors import CallRefused, Failure
 from dubseedd.names import (

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from dubseedd.adapters.bus import DBUS, CallFailed, Connection, Descriptor, IncomingCall, Reply, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import DBUS, CallFailed, Descriptor, IncomingCall, Reply, Variant
 from dubseedd.bus.interface import Interface, load, parse
 from dubseedd.names import ROOT_PATH
 

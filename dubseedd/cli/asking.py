@@ -47,7 +47,7 @@ async def _ask(options: argparse.Namespace) -> int:
 async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
     """Put a question to the daemon. Raises Complaint with whatever stands in the way."""
     try:
-        from dubseedd.adapters.bus import BusGone, RemoteError  # noqa: PLC0415 - offline commands work without them
+        from dubseedd.adapters.messages import BusGone, RemoteError  # noqa: PLC0415 - offline commands work without them
         from dubseedd.cli.client import Client  # noqa: PLC0415
     except ImportError as error:
         raise Complaint(

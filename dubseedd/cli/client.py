@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
-from dubseedd.adapters.bus import DBUS, DBUS_PATH, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import DBUS, DBUS_PATH, Match, RemoteError, Signal, Variant
 from dubseedd.adapters.units import unit_named
 from dubseedd.cli.agent import somebody_is_there
 from dubseedd.cli.exits import UNREACHABLE, Complaint

@@ -35,9 +35,10 @@ def with_udisks(errand: Callable[[Disks], Awaitable[T]]) -> T:
     import asyncio  # noqa: PLC0415
 
     try:
-        from dubseedd.adapters.bus import BusGone, Connection  # noqa: PLC0415 - a mounted seed is checked without them
+        from dubseedd.adapters.bus import Connection  # noqa: PLC0415 - a mounted seed is checked without them
         from dubseedd.adapters.drives import Drives  # noqa: PLC0415
         from dubseedd.adapters.filesystems import Filesystems  # noqa: PLC0415
+        from dubseedd.adapters.messages import BusGone  # noqa: PLC0415 - a mounted seed is checked without them
         from dubseedd.adapters.udisks import UDisks, Unanswered  # noqa: PLC0415
     except ImportError as error:
         raise Complaint(

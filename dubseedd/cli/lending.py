@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dubseedd.adapters.bus import BusGone, RemoteError
+from dubseedd.adapters.messages import BusGone, RemoteError
 from dubseedd.cli.agent import password_agent
 from dubseedd.cli.aside import Aside
 from dubseedd.cli.asking import NO_DAEMON, NO_START, complaint_of

@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 
 from dubseedd import __version__
-from dubseedd.adapters.bus import BusGone, RemoteError
+from dubseedd.adapters.messages import BusGone, RemoteError
 from dubseedd.cli.asking import complaint_of
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, UNREACHABLE, Complaint

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
-from dubseedd.adapters.bus import DBUS, BusGone, Connection, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import DBUS, BusGone, Match, RemoteError, Signal, Variant
 from dubseedd.desktop.notices import Button, Mood, Notice
 
 log = logging.getLogger(__name__)

@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageFlag, MessageType
 
-from dubseedd.adapters import bus as bus_module
-from dubseedd.adapters.bus import (
+from dubseedd.adapters.bus import PENDING_MOST, TEXT_MOST, Connection
+from dubseedd.adapters.messages import (
     DBUS,
     DBUS_PATH,
     BusGone,
     CallFailed,
-    Connection,
     IncomingCall,
     Match,
     RemoteError,
@@ -685,7 +684,7 @@ async def test_of_one_caller_so_many_calls_are_answered_at_a_time(connect: Conne
         return Reply()
 
     server.answer(answer)
-    most = bus_module.PENDING_MOST
+    most = PENDING_MOST
     calls = [asyncio.ensure_future(greedy.call(server.unique_name, PATH, INTERFACE, "Wait")) for _ in range(most)]
     assert await modest.call(server.unique_name, PATH, INTERFACE, "Work") == []
     while server._pending[greedy.unique_name] < most:
@@ -708,4 +707,4 @@ async def test_an_error_is_of_a_bounded_length(connect: Connect) -> None:
     server.answer(answer)
     with pytest.raises(RemoteError) as refused:
         await client.call(server.unique_name, PATH, INTERFACE, "Work", "s", ["x" * 10_000])
-    assert len(refused.value.text) == bus_module.TEXT_MOST
+    assert len(refused.value.text) == TEXT_MOST

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from dubseedd.adapters import udisks
-from dubseedd.adapters.bus import BusGone, Connection, RemoteError
+from dubseedd.adapters.bus import Connection
 from dubseedd.adapters.filesystems import Filesystems
+from dubseedd.adapters.messages import BusGone, RemoteError
 from dubseedd.adapters.udev import UdevDevices
 from dubseedd.adapters.udisks import UDisks
 from dubseedd.core.device import BlockDevice, Number

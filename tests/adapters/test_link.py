@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from dubseedd.adapters.bus import BusGone, Connection, RemoteError
+from dubseedd.adapters.bus import Connection
 from dubseedd.adapters.link import Link
+from dubseedd.adapters.messages import BusGone, RemoteError
 from dubseedd.names import BUS_NAME
 from tests.conftest import Connect
 from tests.machine import Machine

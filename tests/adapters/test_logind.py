@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from dbus_next import Message, MessageType
 
-from dubseedd.adapters.bus import CallFailed, Connection, IncomingCall, Reply, Variant
+from dubseedd.adapters.bus import Connection
 from dubseedd.adapters.logind import MANAGER, PATH, SERVICE, Logind
+from dubseedd.adapters.messages import CallFailed, IncomingCall, Reply, Variant
 from tests.conftest import Connect
 
 LIMIT_SECONDS = 10.0

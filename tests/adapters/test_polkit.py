@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from dubseedd.adapters.bus import BusGone, CallFailed, Connection, IncomingCall, Reply
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import BusGone, CallFailed, IncomingCall, Reply
 from dubseedd.adapters.polkit import AUTHORITY_PATH, MOST_OF_A_CALLER, MOST_OF_A_USER, POLKIT, Polkit
 from dubseedd.errors import CallRefused
 from dubseedd.names import Action, ErrorName

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from dubseedd.adapters import units
-from dubseedd.adapters.bus import CallFailed, Connection, IncomingCall, Reply, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import CallFailed, IncomingCall, Reply, Variant
 from dubseedd.adapters.units import unit_named
 
 COMMAND = ["/usr/bin/vllm", ["/usr/bin/vllm", "serve", "/store/llama"], False, 0, 0, 0, 0, 0, 0, 0]

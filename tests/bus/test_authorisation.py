@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dubseedd.adapters.bus import Connection, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import Match, RemoteError, Signal, Variant
 from dubseedd.adapters.polkit import Polkit
 from dubseedd.bus import faces
 from dubseedd.bus.calls import Calls

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dubseedd.adapters.bus import CallFailed, IncomingCall
+from dubseedd.adapters.messages import CallFailed, IncomingCall
 from dubseedd.bus import faces
 from dubseedd.bus.calls import Calls
 from dubseedd.core.config import Automatic, Config, SeedConfig, StoreConfig, SyncConfig

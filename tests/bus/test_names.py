@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from dubseedd.adapters.bus import Connection, Match
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import Match
 from dubseedd.bus.calls import Calls
 from dubseedd.bus.publisher import Publisher
 from dubseedd.bus.tree import OBJECT_MANAGER, PROPERTIES, ObjectTree

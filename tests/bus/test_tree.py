@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from dbus_next import Message, MessageType
 
-from dubseedd.adapters.bus import DBUS, Connection, IncomingCall, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import DBUS, IncomingCall, Match, RemoteError, Signal, Variant
 from dubseedd.bus.interface import load, source
 from dubseedd.bus.tree import INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES, ObjectTree, Properties
 from dubseedd.names import (

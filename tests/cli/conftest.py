@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dubseedd.adapters.bus import Connection, IncomingCall
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import IncomingCall
 from dubseedd.bus.tree import ObjectTree
 from dubseedd.names import (
     BUNDLE_INTERFACE,

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from dubseedd.adapters.bus import CallFailed, Connection, IncomingCall
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import CallFailed, IncomingCall
 from dubseedd.adapters.polkit import Polkit
 from dubseedd.bus.tree import ObjectTree
 from dubseedd.cli.agent import PROGRAM

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dubseedd.adapters.bus import CallFailed
+from dubseedd.adapters.messages import CallFailed
 from dubseedd.cli.guard import judge
 from dubseedd.cli.main import main
 from dubseedd.engine.store import Store

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from dubseedd.adapters.bus import DBUS, DBUS_PATH, CallFailed
+from dubseedd.adapters.messages import DBUS, DBUS_PATH, CallFailed
 from dubseedd.cli.exits import FAILED, NOT_AUTHORISED, Complaint
 from dubseedd.cli.lending import lent
 from dubseedd.names import SEED_INTERFACE, ErrorName

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from dbus_next import Message
 
-from dubseedd.adapters.bus import DBUS, DBUS_PATH, CallFailed, Variant
+from dubseedd.adapters.messages import DBUS, DBUS_PATH, CallFailed, Variant
 from dubseedd.cli.asking import complaint_of
 from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH
 from tests.cli.conftest import LIMIT_SECONDS, MANAGER, Connect, Ctl, ToyDaemon, ended

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from dubseedd.adapters.bus import CallFailed, IncomingCall, Reply, Variant
+from dubseedd.adapters.messages import CallFailed, IncomingCall, Reply, Variant
 from dubseedd.desktop.server import NAME
 from dubseedd.names import BUS_NAME
 from tests.cli.conftest import LIMIT_SECONDS, Connect, ToyDaemon, ended

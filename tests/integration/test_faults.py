@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.adapters.bus import Connection, RemoteError, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import RemoteError, Variant
 from dubseedd.names import (
     BUNDLE_INTERFACE,
     BUS_NAME,

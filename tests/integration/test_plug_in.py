@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.adapters.bus import Variant
+from dubseedd.adapters.messages import Variant
 from dubseedd.names import JOB_INTERFACE, MANAGER_INTERFACE, ROOT_PATH, ErrorName
 from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.support.bundles import contents, model_files, published, write_bundle, write_files

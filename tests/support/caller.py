@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dubseedd.adapters.bus import Connection, RemoteError, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import RemoteError, Variant
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_SECONDS = 20.0

@@ -11,7 +11,8 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from dubseedd.adapters.bus import DBUS, DBUS_PATH, Connection, Match, Signal
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import DBUS, DBUS_PATH, Match, Signal
 from dubseedd.names import (
     BUNDLE_INTERFACE,
     BUS_NAME,

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dubseedd.adapters.bus import CallFailed, Connection, IncomingCall, Reply, Variant
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import CallFailed, IncomingCall, Reply, Variant
 from dubseedd.adapters.polkit import AUTHORITY, AUTHORITY_PATH, POLKIT
 from tests.machine import Machine
 from tools.machine import POLKITD, program_of

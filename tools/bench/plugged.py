@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from dubseedd.adapters.bus import Connection, Match, Signal
+from dubseedd.adapters.bus import Connection
+from dubseedd.adapters.messages import Match, Signal
 from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE
 from tools.bench.candidates import DUBSEEDCTL
 from tools.bench.costs import Cost
