@@ -5,6 +5,7 @@ Source: the Desktop Notifications Specification, 1.2.
 A session without one is quiet: nothing is sent until a server appears.
 """
 
+import asyncio
 import html
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -39,6 +40,9 @@ class NotificationServer:
         self._session = session
         self._there = True
         self._abilities: Collection[str] = ()
+        self._asked = 0
+        self._early: list[Signal] = []
+        """What happened to notices while the number of one was not known yet: it may be that one."""
         self.pressed: Callable[[int, Button], None] = lambda *_: None
         self.closed: Callable[[int], None] = lambda _: None
 
@@ -60,6 +64,7 @@ class NotificationServer:
         """Show a notice, in the place of an earlier one that is still there; its number, or 0 where nobody shows it."""
         if not self._there:
             return 0
+        self._asked += 1
         try:
             self._abilities = self._abilities or (await self._call("GetCapabilities"))[0]
             (number,) = await self._call("Notify", "susssasa{sv}i", *self._words(notice, replaces))
@@ -67,6 +72,9 @@ class NotificationServer:
             log.debug("nobody shows notifications here (%s)", error)
             self._there = False
             return 0
+        finally:
+            self._asked -= 1
+            asyncio.get_running_loop().call_soon(self._catch_up)  # when the caller has the number
         return int(number)
 
     def _words(self, notice: Notice, replaces: int) -> Sequence[object]:
@@ -89,6 +97,16 @@ class NotificationServer:
         return await self._session.call(NAME, PATH, NAME, member, signature, body, timeout_seconds=LIMIT_SECONDS)
 
     def _on_signal(self, signal: Signal) -> None:
+        self._early.append(signal)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        if not self._asked:
+            early, self._early = self._early, []
+            for signal in early:
+                self._take(signal)
+
+    def _take(self, signal: Signal) -> None:
         if signal.member == "NotificationClosed":
             self.closed(signal.body[0])
         elif signal.member == "ActionInvoked" and signal.body[1] in Button.__members__:

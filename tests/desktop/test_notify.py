@@ -4,7 +4,9 @@ import asyncio
 from typing import Any
 
 from dubseedd.adapters.messages import CallFailed, IncomingCall, Reply, Variant
-from dubseedd.desktop.server import NAME
+from dubseedd.desktop.desk import Desk
+from dubseedd.desktop.notices import Button, Mood, Notice
+from dubseedd.desktop.server import NAME, PATH, NotificationServer
 from dubseedd.names import BUS_NAME
 from tests.cli.conftest import LIMIT_SECONDS, Connect, ToyDaemon, ended
 from tests.desktop.conftest import Dunst, Notifier, StartDunst
@@ -176,3 +178,26 @@ async def test_without_a_bus_it_says_so(notify: Notifier) -> None:
     said = await ended(await notify(DBUS_SESSION_BUS_ADDRESS="unix:path=/nowhere"))
     assert (said.status, said.out) == (3, "")
     assert said.err.startswith("dubseed-notify: ")
+
+
+async def test_a_button_that_is_pressed_as_soon_as_it_is_there_is_not_lost(connect: Connect, bus_address: str) -> None:
+    """The server tells of it in the very next message after the number of the notice."""
+    eager, pressed = await connect(), asyncio.Event()
+
+    async def answer(call: IncomingCall) -> Reply:
+        if call.member == "GetCapabilities":
+            return Reply("as", [["actions"]])
+        asyncio.get_running_loop().call_soon(eager.emit, PATH, NAME, "ActionInvoked", "us", [7, "EJECT"])
+        return Reply("u", [7])
+
+    def wanted(path: str, button: Button) -> None:
+        assert (path, button) == ("/seed", Button.EJECT)
+        pressed.set()
+
+    eager.answer(answer)
+    await eager.request_name(NAME)
+    async with NotificationServer.open(bus_address) as server:
+        desk = Desk(server, wanted)
+        await desk.show("/seed", Notice("a stick", "", Mood.GOING, buttons=(Button.EJECT,)))
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await pressed.wait()
