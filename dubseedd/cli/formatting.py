@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dubseedd.cli import show
 from dubseedd.cli.disks import TO_WRITE, mounted, with_udisks
 from dubseedd.cli.exits import DONE, FAILED, USAGE, Complaint
-from dubseedd.cli.prompt import answer_to
+from dubseedd.cli.terminal import answer_to
 from dubseedd.core.device import BlockDevice, Number
 from dubseedd.core.drive import Drive, check_drive, choose_filesystem
 from dubseedd.engine.configfile import load

@@ -1,18 +1,14 @@
 """The commands that ask the daemon. Each returns the exit status; errors are raised for main to say."""
 
 import argparse
-import os
-import shutil
-import sys
 from collections.abc import Collection, Sequence
 
-from dubseedd.cli import advice, show
+from dubseedd.cli import advice, show, terminal
 from dubseedd.cli.arguments import HISTORY_MOST
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
 from dubseedd.cli.following import finish, follow, outcome
-from dubseedd.cli.progress import can_draw, display, on_terminal
-from dubseedd.cli.prompt import answer_to
+from dubseedd.cli.progress import display
 from dubseedd.cli.screen import Screen
 from dubseedd.cli.views import JobView, SeedView, State
 from dubseedd.core.serving import Server
@@ -23,8 +19,11 @@ from dubseedd.names import ERROR_PREFIX, ErrorName, EventName, Field
 async def status(client: Client, options: argparse.Namespace) -> int:
     state = await client.state()
     server = await client.server(state.manager.store)
-    paint = show.in_colour if on_terminal() and not os.environ.get("NO_COLOR") else show.as_it_is
-    print(_whole(state, server) if options.json else show.status(state, server, _width(), paint=paint))
+    if options.json:
+        print(_whole(state, server))
+    else:
+        paint = show.in_colour if terminal.has_colours() else show.as_it_is
+        print(show.status(state, server, terminal.width(), paint=paint))
     return DONE
 
 
@@ -33,7 +32,7 @@ async def list_bundles(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         print(show.document("list", bundles=[show.plain(bundle) for bundle in state.bundles]))
     else:
-        print(show.bundles(state.bundles, _width()))
+        print(show.bundles(state.bundles, terminal.width()))
     return DONE
 
 
@@ -53,13 +52,13 @@ async def watch(client: Client, options: argparse.Namespace) -> int:
         followed = [job for job in state.jobs if new(job)]
         return not options.forever and all(job.ended for job in followed) and bool(followed or options.once)
 
-    if all(job.ended for job in first.jobs) and not options.json and not can_draw():
+    if all(job.ended for job in first.jobs) and not options.json and not terminal.can_draw():
         print(show.printable(first.manager.status), flush=True)
-    screen = Screen() if can_draw() and not options.json else display(quiet=options.json)
+    screen = Screen() if terminal.can_draw() and not options.json else display(quiet=options.json)
     state = await follow(client, enough, new, screen, patient=options.forever)
     jobs = [job for job in state.jobs if new(job)]
     if not jobs and isinstance(screen, Screen):
-        print(show.wrapped(show.printable(state.manager.status), _width()))
+        print(show.wrapped(show.printable(state.manager.status), terminal.width()))
     return outcome("watch", jobs, as_json=options.json)
 
 
@@ -116,7 +115,7 @@ async def roll_back(client: Client, options: argparse.Namespace) -> int:
 async def remove(client: Client, options: argparse.Namespace) -> int:
     """Remove a bundle; a person at a terminal is asked first, elsewhere the command was meant as it was given."""
     question = f"remove {options.bundle} from the store, and its previous version? [y/N]"
-    answer = None if options.yes else answer_to(question)
+    answer = None if options.yes else terminal.answer_to(question)
     if answer is not None and answer.strip().lower() not in ("y", "yes"):
         raise Complaint(f"nothing is removed; {options.bundle} stays as it is", FAILED)
     await client.remove(options.bundle)
@@ -131,7 +130,7 @@ async def history(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         print(show.document("history", events=chosen))
     elif chosen:
-        print(show.events(chosen[::-1], _width()))
+        print(show.events(chosen[::-1], terminal.width()))
     else:
         print("nothing has happened yet" + (f" to {options.bundle}" if options.bundle else ""))
     return DONE
@@ -183,8 +182,3 @@ def _whole(state: State, server: Server | None) -> str:
         server=show.plain(server) if server else None,
         next=advice.next_step(state, server),
     )
-
-
-def _width() -> int | None:
-    """The columns of the terminal; None where the output is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

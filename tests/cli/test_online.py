@@ -259,6 +259,18 @@ async def test_a_removal_asks_the_person_at_the_terminal(
     assert bool(toy.calls) == (status == 0)
 
 
+async def test_ctrl_c_at_the_question_removes_nothing(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    with terminal() as (ours, theirs):
+        process = await start_ctl("remove", "tiny", stdin=theirs, stdout=theirs, stderr=theirs)
+        said = ""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while "[y/N]" not in said:
+                said += (await asyncio.to_thread(os.read, ours, 4096)).decode()
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+    assert toy.calls == []
+
+
 EVENTS = [
     {"time": 1_700_000_000_000_000 + number, "message": f"event {number}", "dubseed_bundle": name, "priority": 5}
     for number, name in enumerate(("tiny", "other", "tiny"))
