@@ -1,13 +1,18 @@
 """Jobs followed to their end, and what came of them as an exit status."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 
 from dubseedd.cli import show
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
 from dubseedd.cli.progress import Display, display
-from dubseedd.cli.views import JobView, State
+from dubseedd.cli.views import JobView, SeedView, State
+
+LET_GO_SECONDS = 3.0
+"""How long unmounting a stick may take; what is mounted then, stays so."""
 
 
 async def finish(client: Client, paths: Collection[str], *, quiet: bool) -> tuple[State, list[JobView]]:
@@ -41,6 +46,18 @@ async def follow(
             if finished:
                 return state
     raise AssertionError("the states end only when the caller has seen enough")
+
+
+async def let_go_of(client: Client, paths: Collection[str]) -> list[SeedView]:
+    """The seeds of these paths as they are once the daemon has let go of them, if it does."""
+    seeds: list[SeedView] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LET_GO_SECONDS):
+            async for state in client.states(patient=True):
+                seeds = [seed for seed in state.seeds if seed.path in paths]
+                if all(seed.safe_to_remove for seed in seeds):
+                    break
+    return seeds
 
 
 def outcome(command: str, jobs: Sequence[JobView], *, as_json: bool) -> int:

@@ -7,7 +7,7 @@ from dubseedd.cli import advice, show, terminal
 from dubseedd.cli.arguments import HISTORY_MOST
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
-from dubseedd.cli.following import finish, follow, outcome
+from dubseedd.cli.following import finish, follow, let_go_of, outcome
 from dubseedd.cli.progress import display
 from dubseedd.cli.screen import Screen
 from dubseedd.cli.views import JobView, SeedView, State
@@ -59,7 +59,16 @@ async def watch(client: Client, options: argparse.Namespace) -> int:
     jobs = [job for job in state.jobs if new(job)]
     if not jobs and isinstance(screen, Screen):
         print(show.wrapped(show.printable(state.manager.status), terminal.width()))
-    return outcome("watch", jobs, as_json=options.json)
+    status = outcome("watch", jobs, as_json=options.json)
+    await _say_what_may_be_pulled(client, jobs, options)
+    return status
+
+
+async def _say_what_may_be_pulled(client: Client, jobs: Sequence[JobView], options: argparse.Namespace) -> None:
+    """Of each stick that jobs have read, at the end; one that was pulled out has no need of it."""
+    if not options.json:
+        for seed in await let_go_of(client, {job.seed for job in jobs}):
+            print(show.printable(advice.pulling(seed)))
 
 
 async def sync(client: Client, options: argparse.Namespace) -> int:
@@ -71,8 +80,9 @@ async def sync(client: Client, options: argparse.Namespace) -> int:
     refused = _refused(state.seeds, options)
     reasons = await _reasons(client) if refused else {}
     for seed, name, verdict in refused:
-        reason = reasons.get((seed, name)) or f"{name} is refused ({verdict}); see journalctl -u dubseedd -p warning"
+        reason = reasons.get((seed, name)) or f"{name} is refused ({verdict}); see journalctl -u dubseedd"
         complain(show.printable(reason))
+    await _say_what_may_be_pulled(client, jobs, options)
     return FAILED if refused else status
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from dubseedd.names import NO_OBJECT
 
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
+BUSY = frozenset({"mounting", "scanning", "working"})
 
 T = TypeVar("T")
 
@@ -73,6 +74,11 @@ class SeedView:
     safe_to_remove: bool
     bundles: tuple[Offered, ...]
     error: Error
+
+    @property
+    def busy(self) -> bool:
+        """It is being looked at, or a job reads it."""
+        return self.state in BUSY
 
 
 @dataclass(frozen=True, slots=True)
