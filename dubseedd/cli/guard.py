@@ -121,7 +121,7 @@ def judge(name: str, bundle: Bundle | None) -> Told:
             f"{bundle.path} was not installed by dubseedd, so nobody has verified it; plug in a stick that has {name}",
         )
     if bundle.state == "damaged":
-        return Told(Verdict.DAMAGED, f"{name} is damaged: {bundle.error[1]}")
+        return Told(Verdict.DAMAGED, bundle.error[1])
     lack = missing(bundle.path, bundle.manifest_sha256)
     if lack:
         return Told(Verdict.DAMAGED, f"{name} is damaged: {lack}; plug in a stick that has it")

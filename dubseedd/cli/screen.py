@@ -86,13 +86,11 @@ class SeedPart:
             yield Text(f"  {seed.error.message}", BAD)
         bundles = sorted(seed.bundles, key=lambda bundle: not bundle.verdict.startswith(ERROR_PREFIX))
         shown = bundles[:BUNDLES_MOST]
-        rows = [(one.name, show.size(one.size) if one.size else "-", _verdict(one.verdict)) for one in shown]
-        table = show.columns(rows, options.max_width - 2).splitlines() if rows else []
-        for row, one in zip(table, shown, strict=True):
-            yield _text(f"  {row}", STYLES[show.colour_of(one.verdict)])
+        for row, verdict, colour in show.offers(shown, options.max_width - 2):
+            yield _text(f"  {row}{verdict}", STYLES[colour])
         if len(bundles) > len(shown):
             yield _text(f"  and {len(bundles) - len(shown)} more", FAINT)
-        if seed.safe_to_remove:
+        if seed.safe_to_remove and not seed.busy:
             yield _text("  ✓ it may be pulled out", GOOD)
 
 
@@ -106,11 +104,6 @@ def job_part(job: JobView, rates: str) -> Any:
     if job.state in ("queued", "waiting"):
         phases = f"… {job.progress.message or job.state}"
     return Group(head(job), _text(f"  {phases}"), _text(f"  {show.details(job, rates)}", FAINT))
-
-
-def _verdict(verdict: str) -> str:
-    refused = verdict.startswith(ERROR_PREFIX)
-    return f"refused: {verdict.removeprefix(ERROR_PREFIX)}" if refused else verdict
 
 
 def _text(words: str, style: str = "") -> Any:

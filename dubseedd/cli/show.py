@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
 from dubseedd.cli import advice
-from dubseedd.cli.views import NO_ERROR, BundleView, JobView, SeedView, State
+from dubseedd.cli.views import NO_ERROR, BundleView, JobView, Offered, SeedView, State
 from dubseedd.core.serving import Server
 from dubseedd.names import ERROR_PREFIX
 
@@ -34,8 +34,8 @@ USUAL = frozenset({"working", "waiting", "new", "update", "staged", "foreign", "
 """States of the daemon and verdicts on bundles; whatever else there is, somebody has to look at."""
 
 V = TypeVar("V")
-Paint: TypeAlias = Callable[[str, "Colour"], str]
-"""Gives words a colour, or leaves them as they are."""
+Paint: TypeAlias = Callable[[str, "Colour | None"], str]
+"""Gives words a colour, where there is one, or leaves them as they are."""
 
 
 class Colour(StrEnum):
@@ -46,12 +46,12 @@ class Colour(StrEnum):
     GOOD = "32"
 
 
-def in_colour(words: str, colour: Colour) -> str:
+def in_colour(words: str, colour: Colour | None) -> str:
     """Words for a terminal."""
-    return f"\033[{colour}m{words}\033[0m"
+    return f"\033[{colour}m{words}\033[0m" if colour else words
 
 
-def as_it_is(words: str, _: Colour) -> str:
+def as_it_is(words: str, _: Colour | None) -> str:
     """Words for anything else."""
     return words
 
@@ -167,7 +167,9 @@ def status(state: State, server: Server | None = None, width: int | None = None,
     inner = width - 2 if width is not None else None
     manager = state.manager
     parts = [
-        wrapped(f"dubseedd {manager.version}: {_painted(manager.state, paint)}. {manager.status}", width),
+        wrapped(
+            f"dubseedd {manager.version}: {paint(manager.state, colour_of(manager.state))}. {manager.status}", width
+        ),
         wrapped(f"Store: {manager.store} ({manager.trust})", width),
     ]
     parts += [_seed(seed, manager.status, width, paint) for seed in state.seeds]
@@ -184,11 +186,6 @@ def status(state: State, server: Server | None = None, width: int | None = None,
 def colour_of(word: str) -> Colour | None:
     """What a state or a verdict is: good, bad, or neither."""
     return Colour.GOOD if word in WELL else None if word in USUAL else Colour.BAD
-
-
-def _painted(word: str, paint: Paint) -> str:
-    colour = colour_of(word)
-    return paint(word, colour) if colour else word
 
 
 def _server(server: Server, state: State) -> str:
@@ -209,13 +206,25 @@ def seed_line(seed: SeedView) -> str:
     return f"Seed {seed.label} on {seed.device} ({seed.filesystem}, {size(seed.size)}{drive}): {seed.state}{where}"
 
 
-def _seed(seed: SeedView, told: str, width: int | None, paint: Paint) -> str:
-    verdicts = [verdict.removeprefix(ERROR_PREFIX) for *_, verdict in seed.bundles]
-    cells = [
-        (one.name, size(one.size) if one.size else "-", word) for one, word in zip(seed.bundles, verdicts, strict=True)
+def offers(found: Sequence[Offered], width: int | None) -> list[tuple[str, str, Colour | None]]:
+    """A row for each bundle on a stick, with the verdict by itself: name and size, verdict, its colour."""
+    verdicts = [_verdict(one.verdict) for one in found]
+    cells = [(one.name, size(one.size) if one.size else "-", word) for one, word in zip(found, verdicts, strict=True)]
+    table = columns(cells, width).splitlines() if cells else []
+    return [
+        (row.removesuffix(word), word, colour_of(one.verdict))
+        for row, word, one in zip(table, verdicts, found, strict=True)
     ]
-    table = columns(cells, width - 2 if width is not None else None).splitlines() if cells else []
-    rows = [row.removesuffix(word) + _painted(word, paint) for row, word in zip(table, verdicts, strict=True)]
+
+
+def _verdict(verdict: str) -> str:
+    reason = verdict.removeprefix(ERROR_PREFIX)
+    return verdict if reason == verdict else f"refused: {reason}"
+
+
+def _seed(seed: SeedView, told: str, width: int | None, paint: Paint) -> str:
+    found = offers(seed.bundles, width - 2 if width is not None else None)
+    rows = [row + paint(word, colour) for row, word, colour in found]
     lines = [wrapped(seed_line(seed), width)]
     if seed.error[1] and seed.error[1] not in told:
         lines.append(wrapped(f"  {paint(seed.error[1], Colour.BAD)}", width))
