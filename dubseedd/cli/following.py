@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from dubseedd.cli import show
 from dubseedd.cli.client import Client
+from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
 from dubseedd.cli.progress import Display, display
 from dubseedd.cli.views import JobView, SeedView, State
@@ -63,7 +64,7 @@ async def let_go_of(client: Client, paths: Collection[str]) -> list[SeedView]:
 def outcome(command: str, jobs: Sequence[JobView], *, as_json: bool) -> int:
     """The exit status, and on standard error why; a person who has just read it there is not told twice."""
     if as_json:
-        print(show.document(command, jobs=[show.plain(job) for job in jobs]))
+        print(document(command, jobs=jobs))
     told = sys.stdout.isatty() and sys.stderr.isatty() and not as_json
     wrong = [job for job in jobs if job.state != "done"]
     for job in wrong if not told else ():

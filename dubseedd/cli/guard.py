@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dubseedd.cli import advice, show
 from dubseedd.cli.asking import asked
+from dubseedd.cli.document import document
 from dubseedd.cli.exits import UNREACHABLE, Complaint, complain
 from dubseedd.core.config import ConfigError
 from dubseedd.engine.acceptance import missing
@@ -62,7 +63,7 @@ def guard(options: argparse.Namespace) -> int:
         told = Told(Verdict.UNKNOWN, f"nobody can tell whether {options.bundle} is there: {trouble}")
     if options.json:
         print(
-            show.document(
+            document(
                 "guard",
                 bundle=options.bundle,
                 verdict=told.verdict.name.lower(),

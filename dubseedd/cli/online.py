@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dubseedd.cli import advice, show, terminal
 from dubseedd.cli.arguments import HISTORY_MOST
 from dubseedd.cli.client import Client
+from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
 from dubseedd.cli.following import finish, follow, let_go_of, outcome
 from dubseedd.cli.progress import display
@@ -30,7 +31,7 @@ async def status(client: Client, options: argparse.Namespace) -> int:
 async def list_bundles(client: Client, options: argparse.Namespace) -> int:
     state = await client.state()
     if options.json:
-        print(show.document("list", bundles=[show.plain(bundle) for bundle in state.bundles]))
+        print(document("list", bundles=state.bundles))
     else:
         print(show.bundles(state.bundles, terminal.width()))
     return DONE
@@ -129,7 +130,7 @@ async def remove(client: Client, options: argparse.Namespace) -> int:
     if answer is not None and answer.strip().lower() not in ("y", "yes"):
         raise Complaint(f"nothing is removed; {options.bundle} stays as it is", FAILED)
     await client.remove(options.bundle)
-    print(show.document("remove", bundle=options.bundle) if options.json else f"{options.bundle} is removed")
+    print(document("remove", bundle=options.bundle) if options.json else f"{options.bundle} is removed")
     return DONE
 
 
@@ -138,7 +139,7 @@ async def history(client: Client, options: argparse.Namespace) -> int:
     events = await client.history(HISTORY_MOST if options.bundle else options.number)
     chosen = [event for event in events if options.bundle in (None, event.get(Field.BUNDLE.lower()))][: options.number]
     if options.json:
-        print(show.document("history", events=chosen))
+        print(document("history", events=chosen))
     elif chosen:
         print(show.events(chosen[::-1], terminal.width()))
     else:
@@ -183,12 +184,12 @@ def _choose(seeds: Collection[SeedView], wanted: str | None) -> SeedView:
 
 
 def _whole(state: State, server: Server | None) -> str:
-    return show.document(
+    return document(
         "status",
-        daemon=show.plain(state.manager),
-        seeds=[show.plain(seed) for seed in state.seeds],
-        jobs=[show.plain(job) for job in state.jobs],
-        bundles=[show.plain(bundle) for bundle in state.bundles],
-        server=show.plain(server) if server else None,
+        daemon=state.manager,
+        seeds=state.seeds,
+        jobs=state.jobs,
+        bundles=state.bundles,
+        server=server,
         next=advice.next_step(state, server),
     )

@@ -1,25 +1,18 @@
-"""What dubseedctl prints: pure functions from views to text and to JSON.
+"""What dubseedctl shows to a person: pure functions from views to text."""
 
-The JSON is one object, `{"schemaVersion": 1, "command": "seed status", …}`; dubseedctl.schema.json beside this file
-has the keys of every command. Those of the daemon, of seeds, jobs and bundles are the properties of
-org.dubnium.Seed1.xml in camelCase; structs are objects, and an error is null where there is none.
-"""
-
-import json
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
 from dubseedd.cli import advice
-from dubseedd.cli.views import NO_ERROR, BundleView, JobView, Offered, SeedView, State
+from dubseedd.cli.views import BundleView, JobView, Offered, SeedView, State
 from dubseedd.core.serving import Server
 from dubseedd.names import ERROR_PREFIX
 
-SCHEMA_VERSION = 1
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 MICROSECONDS = 1_000_000
 UUID_CHARACTERS = 9
@@ -270,34 +263,6 @@ def details(job: JobView, rates: str = "") -> str:
     """How far a job is right now, with a line of its rates; the file last: that gives way where there is no room."""
     rate = f"{size(job.rate)}/s {rates}".rstrip() if job.rate else ""
     return ", ".join(part for part in (amount(job), rate, job.current_file) if part)
-
-
-# JSON
-
-
-def document(command: str, **content: Any) -> str:
-    """JSON for programs: schema version, command, content with camelCase keys."""
-    return json.dumps({"schemaVersion": SCHEMA_VERSION, "command": f"seed {command}", **_camel(content)}, indent=2)
-
-
-def plain(view: Any) -> dict[str, Any]:
-    """A view as a JSON object."""
-    return asdict(view)
-
-
-def _camel(value: Any) -> Any:
-    if value == NO_ERROR:
-        return None
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {_key(key): _camel(item) for key, item in value.items()}
-    return [_camel(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _key(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
 
 
 def _indented(text: str) -> str:

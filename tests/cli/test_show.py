@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dubseedd.cli import show
+from dubseedd.cli.document import document
 from dubseedd.cli.views import NO_ERROR, BundleView, Error, JobView, ManagerView, Offered, Progress, SeedView, State
 
 MANAGER = ManagerView("0.1.0", "idle", "all is well", NO_ERROR, True, "/store", "integrity")
@@ -137,7 +138,7 @@ def test_colours_change_nothing_but_the_colours() -> None:
 
 
 def test_json_has_its_version_its_command_and_camel_case_keys() -> None:
-    told = json.loads(show.document("list", bundles=[show.plain(BUNDLE)]))
+    told = json.loads(document("list", bundles=[BUNDLE]))
     assert (told["schemaVersion"], told["command"]) == (1, "seed list")
     assert told["bundles"][0]["manifestSha256"] == "m"
     assert told["bundles"][0]["installedAt"] == 1
@@ -145,7 +146,7 @@ def test_json_has_its_version_its_command_and_camel_case_keys() -> None:
 
 def test_structs_are_objects_in_json_and_no_error_is_null() -> None:
     refused = replace(SEED, error=Error("n", "because"))
-    told = json.loads(show.document("status", seeds=[show.plain(refused)], jobs=[show.plain(JOB)]))
+    told = json.loads(document("status", seeds=[refused], jobs=[JOB]))
     assert told["seeds"][0]["bundles"][0] == {
         "name": "tiny", "size": 1 << 30, "manifestSha256": "d", "verdict": "current",
     }  # fmt: skip
