@@ -62,15 +62,8 @@ def guard(options: argparse.Namespace) -> int:
     except (Complaint, ConfigError) as trouble:
         told = Told(Verdict.UNKNOWN, f"nobody can tell whether {options.bundle} is there: {trouble}")
     if options.json:
-        print(
-            document(
-                "guard",
-                bundle=options.bundle,
-                verdict=told.verdict.name.lower(),
-                reason=told.sentence,
-                next=told.advice,
-            )
-        )
+        verdict = told.verdict.name.lower()
+        print(document("guard", bundle=options.bundle, verdict=verdict, reason=told.sentence, next=told.advice))
     elif told.verdict is Verdict.WHOLE:
         print(f"{told.sentence}\nNext: {told.advice}" if told.advice else told.sentence)
     if told.verdict is not Verdict.WHOLE:
