@@ -96,13 +96,14 @@ def _watch(command: argparse.ArgumentParser) -> None:
 
 
 def _sync(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--seed", type=_given, metavar="S", help="its UUID or device; default: every seed")
+    seed = command.add_mutually_exclusive_group()
+    seed.add_argument("--seed", type=_given, metavar="S", help="its UUID or device; default: every seed")
+    seed.add_argument(
+        "--from", dest="from_folder", type=_given, metavar="SEED", help="without the daemon: a device, mount or folder"
+    )
     command.add_argument("--bundle", type=_given, metavar="B", help="one bundle; default: all")
     command.add_argument("--dry-run", action="store_true", help="plan only: nothing is copied or published")
     command.add_argument("--replace-foreign", action="store_true", help="replace a folder that dubseedd did not make")
-    command.add_argument(
-        "--from", dest="from_folder", type=_given, metavar="SEED", help="without the daemon: a device, mount or folder"
-    )
     _store(command, "with --from: ")
 
 

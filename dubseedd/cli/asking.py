@@ -27,7 +27,7 @@ NO_START = ("org.freedesktop.DBus.Error.Spawn.", "org.freedesktop.systemd1.")
 """How it says that it has tried to start it; these are families."""
 DENIED = frozenset({ErrorName.NOT_AUTHORIZED.full, "org.freedesktop.DBus.Error.AccessDenied"})
 
-GUARDED = ("sync", "verify", "rollback", "remove", "cancel", "eject")
+PRIVILEGED = ("sync", "verify", "rollback", "remove", "cancel", "eject")
 """The commands for which the daemon may want a password."""
 
 
@@ -40,7 +40,7 @@ async def _ask(options: argparse.Namespace) -> int:
     async def command(client: "Client") -> int:
         return int(await resolve_name(f"dubseedd.cli.{options.runs}")(client, options))
 
-    with password_agent() if options.command in GUARDED else nullcontext():
+    with password_agent() if options.command in PRIVILEGED else nullcontext():
         return await asked(command)
 
 

@@ -18,10 +18,10 @@ complete -c dubseedctl -n __fish_use_subcommand -a list -d 'the bundles in the s
 complete -c dubseedctl -n '__fish_seen_subcommand_from list' -l json -d 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
 complete -c dubseedctl -n __fish_use_subcommand -a sync -d 'sync bundles from a seed into the store'
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l seed -d 'its UUID or device; default: every seed' -r -F -a '(__dubseedctl_seeds)'
+complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l from -d 'without the daemon: a device, mount or folder' -r -F -a '(__dubseedctl_seeds)'
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l bundle -d 'one bundle; default: all' -r -a '(__dubseedctl_bundles)'
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l dry-run -d 'plan only: nothing is copied or published'
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l replace-foreign -d 'replace a folder that dubseedd did not make'
-complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l from -d 'without the daemon: a device, mount or folder' -r -F -a '(__dubseedctl_seeds)'
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l store -d 'with --from: the store; default: that of the configuration' -r -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l config -d 'with --from: take this configuration file alone' -r -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from sync' -l json -d 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
