@@ -9,8 +9,8 @@ from dubseedd.cli.client import Client
 from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
 from dubseedd.cli.following import finish, follow, let_go_of, outcome
-from dubseedd.cli.progress import display
-from dubseedd.cli.screen import Screen
+from dubseedd.cli.progress import Silence
+from dubseedd.cli.screen import Screen, whole_display
 from dubseedd.cli.views import JobView, SeedView, State
 from dubseedd.core.serving import Server
 from dubseedd.errors import CallRefused
@@ -53,9 +53,7 @@ async def watch(client: Client, options: argparse.Namespace) -> int:
         followed = [job for job in state.jobs if new(job)]
         return not options.forever and all(job.ended for job in followed) and bool(followed or options.once)
 
-    if all(job.ended for job in first.jobs) and not options.json and not terminal.can_draw():
-        print(show.printable(first.manager.status), flush=True)
-    screen = Screen() if terminal.can_draw() and not options.json else display(quiet=options.json)
+    screen = Silence() if options.json else whole_display()
     state = await follow(client, enough, new, screen, patient=options.forever)
     jobs = [job for job in state.jobs if new(job)]
     if not jobs and isinstance(screen, Screen):

@@ -226,6 +226,13 @@ async def test_watch_forever_outlives_the_job_and_the_daemon(toy: ToyDaemon, sta
     assert (await ended(process)).status == 130
 
 
+async def test_watch_says_what_became_of_a_stick_that_makes_no_job(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    process = await start_ctl("watch")
+    assert "waiting for a stick" in await first_line(process)
+    toy.tree.update(ROOT_PATH, MANAGER_INTERFACE, {"Status": "1 bundle refused; the stick may be pulled out"})
+    assert await first_line(process) == "1 bundle refused; the stick may be pulled out\n"
+
+
 async def test_watch_once_does_not_wait(toy: ToyDaemon, start_ctl: Ctl) -> None:
     toy.show_job(1, State="failed")
     said = await ended(await start_ctl("watch", "--once"))
