@@ -159,10 +159,9 @@ def status(state: State, server: Server | None = None, width: int | None = None,
     state, server = printable(state), printable(server)
     inner = width - 2 if width is not None else None
     manager = state.manager
+    word = paint(manager.state, colour_of(manager.state))
     parts = [
-        wrapped(
-            f"dubseedd {manager.version}: {paint(manager.state, colour_of(manager.state))}. {manager.status}", width
-        ),
+        wrapped(f"dubseedd {manager.version} ({word}): {manager.status}", width),
         wrapped(f"Store: {manager.store} ({manager.trust})", width),
     ]
     parts += [_seed(seed, manager.status, width, paint) for seed in state.seeds]
