@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeVar
 
-from dubseedd.cli import views
 from dubseedd.cli.agent import password_agent
 from dubseedd.cli.exits import FAILED, NOT_AUTHORISED, UNREACHABLE, Complaint
+from dubseedd.cli.views import NOT_RUNNING
 from dubseedd.names import ERROR_PREFIX, ErrorName
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
 def complaint_of(name: str, text: str) -> Complaint:
     """What the bus or the daemon has answered, in words for a person."""
     if name.startswith(NO_DAEMON):
-        return Complaint(views.NO_DAEMON, UNREACHABLE)
+        return Complaint(NOT_RUNNING, UNREACHABLE)
     if name.startswith(NO_START):
         return Complaint(f"dubseedd cannot be started ({text}); see systemctl status dubseedd", UNREACHABLE)
     if name in DENIED:

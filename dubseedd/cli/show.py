@@ -1,4 +1,4 @@
-"""What dubseedctl shows to a person: pure functions from views to text."""
+"""What dubseedctl shows to a person: functions from views to text, of which `left` alone looks at the clock."""
 
 import textwrap
 import time

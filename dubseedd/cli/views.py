@@ -40,7 +40,7 @@ class Offered(NamedTuple):
     verdict: str
 
 
-NO_DAEMON = "dubseedd does not run; start it: systemctl start dubseedd"
+NOT_RUNNING = "dubseedd does not run; start it: systemctl start dubseedd"
 NO_ERROR = Error("", "")
 NO_PROGRESS = Progress(0, "", 1)
 
@@ -135,7 +135,7 @@ class State:
     bundles: tuple[BundleView, ...]
 
 
-STOPPED = State(ManagerView("", "stopped", NO_DAEMON, NO_ERROR, safe_to_remove=False, store="", trust=""), (), (), ())
+STOPPED = State(ManagerView("", "stopped", NOT_RUNNING, NO_ERROR, safe_to_remove=False, store="", trust=""), (), (), ())
 """What there is to see of a daemon that does not run."""
 
 SHAPES: Mapping[str, Callable[[Any], Any]] = {
