@@ -13,10 +13,8 @@ def next_step(state: State, server: Server | None = None) -> str:
         return "wait; dubseedctl watch shows how it goes on"
     if any(seed.busy for seed in state.seeds):
         return "wait; the stick is being looked at"
-    mounted = [seed for seed in state.seeds if seed.mount_point]
-    if mounted:
-        return pulling(mounted[0])
-    return _trouble(state) or serving(state, server) or _peace(state)
+    mounted = next((pulling(seed) for seed in state.seeds if seed.mount_point), "")
+    return _trouble(state) or mounted or serving(state, server) or _peace(state)
 
 
 def pulling(seed: SeedView) -> str:

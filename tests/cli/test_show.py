@@ -99,8 +99,12 @@ def test_what_could_speak_to_a_terminal_is_escaped_at_any_depth_and_nothing_else
         (replace(EMPTY, seeds=(replace(SEED, bundles=()),)), "nothing to do; you may pull the stick"),
         (replace(EMPTY, seeds=(SEED,)), "see why it was refused: dubseedctl history"),
         (
-            replace(EMPTY, seeds=(replace(SEED, safe_to_remove=False, mount_point="/media/x"),)),
+            replace(EMPTY, seeds=(replace(SEED, bundles=(), safe_to_remove=False, mount_point="/media/x"),)),
             "unmount DUB-SEED (/dev/sdb1) before you pull it out: umount /media/x",
+        ),
+        (
+            replace(EMPTY, seeds=(replace(SEED, safe_to_remove=False, mount_point="/media/x"),)),
+            "see why it was refused: dubseedctl history",
         ),
     ],
 )
