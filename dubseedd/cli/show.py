@@ -162,7 +162,7 @@ def status(state: State, server: Server | None = None, width: int | None = None,
     word = paint(manager.state, colour_of(manager.state))
     parts = [
         wrapped(f"dubseedd {manager.version} ({word}): {manager.status}", width),
-        wrapped(f"Store: {manager.store} ({manager.trust})", width),
+        wrapped(f"Store: {manager.store} (trust: {manager.trust})", width),
     ]
     parts += [_seed(seed, manager.status, width, paint) for seed in state.seeds]
     if state.jobs:
