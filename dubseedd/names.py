@@ -1,6 +1,6 @@
 """Every well-known string of the project, written once.
 
-Source: docs/contract of the bus (dubseedd/bus/org.dubnium.Seed1.xml), README (store, journal, configuration).
+What they stand for is told in dubseedd/bus/org.dubnium.Seed1.xml and in README.md.
 """
 
 from enum import StrEnum

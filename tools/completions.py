@@ -139,7 +139,7 @@ def zsh() -> str:
 
 def _zsh_arguments(command: str) -> Iterator[str]:
     for option, text, kind, choices in arguments(command):
-        message = text.replace("[", "(").replace("]", ")").replace(":", ";")
+        message = text.replace("[", "(").replace("]", ")").replace(":", "\\:")
         action = f"({' '.join(choices)})" if choices else _ZSH.get(kind or "", " ")
         if not option:
             yield _quoted(f"*:{message or 'value'}:{action}")

@@ -84,7 +84,8 @@ def dubseedctl() -> str:
         f".SH EXIT STATUS\n{STATUSES}",
         ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colours, even on a terminal.\n",
         ".SH FILES\n.TP\n.I /usr/share/dubseedd/dubseedctl.schema.json\nWhat \\-\\-json prints, as a JSON Schema.\n",
-        ".SH SEE ALSO\n.BR dubseedd (8),\n.BR dubseedd.toml (5),\n.BR dubnium\\-seed (7),\n.BR org.dubnium.Seed1 (5)\n",
+        ".SH SEE ALSO\n.BR dubseed\\-notify (1),\n.BR dubseedd (8),\n.BR dubseedd.toml (5),\n.BR dubnium\\-seed (7),\n",
+        ".BR org.dubnium.Seed1 (5)\n",
     )
 
 

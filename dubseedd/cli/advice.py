@@ -1,6 +1,6 @@
 """Advice: what a person should do next, in a sentence. Pure functions from what is seen to words."""
 
-from dubseedd.cli.views import State
+from dubseedd.cli.views import SeedView, State
 from dubseedd.core.serving import Server
 from dubseedd.names import DEFAULT_LABEL, ERROR_PREFIX
 
@@ -11,24 +11,32 @@ def next_step(state: State, server: Server | None = None) -> str:
         return "plug the stick in again; the job goes on by itself"
     if any(not job.ended for job in state.jobs):
         return "wait; dubseedctl watch shows how it goes on"
-    if any(seed.state in ("mounting", "scanning", "working") for seed in state.seeds):
+    if any(seed.busy for seed in state.seeds):
         return "wait; the stick is being looked at"
-    mounted = [seed for seed in state.seeds if seed.mount_point]
-    if mounted:
-        return f"unmount {mounted[0].mount_point} before you pull the stick: umount {mounted[0].mount_point}"
-    return _trouble(state) or serving(state, server) or _peace(state)
+    mounted = next((pulling(seed) for seed in state.seeds if seed.mount_point), "")
+    return _trouble(state) or mounted or serving(state, server) or _peace(state)
+
+
+def pulling(seed: SeedView) -> str:
+    """Whether a stick may be pulled out, and what to do first where it may not."""
+    called = f"{seed.label} ({seed.device})"
+    if seed.safe_to_remove:
+        return f"{called} may be pulled out"
+    if seed.mount_point:
+        return f"unmount {called} before you pull it out: umount {seed.mount_point}"
+    return f"leave {called} in, it is in use"
 
 
 def _trouble(state: State) -> str:
     """What to do about what went wrong; empty where nothing did."""
     refused = any(verdict.startswith(ERROR_PREFIX) for seed in state.seeds for *_, verdict in seed.bundles)
     if refused or any(seed.error[0] for seed in state.seeds):
-        return "look at what was refused: journalctl -u dubseedd -p warning"
+        return "see why it was refused: dubseedctl history"
     damaged = [bundle.name for bundle in state.bundles if bundle.state == "damaged"]
     if damaged:
         return f"plug in a stick with {damaged[0]}; that mends it"
     if state.manager.state == "failed":
-        return "mend what the last job failed of, then dubseedctl sync; all about it: journalctl -u dubseedd -p warning"
+        return "mend what the last job failed of, then dubseedctl sync; what happened: dubseedctl history"
     return ""
 
 

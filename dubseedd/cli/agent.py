@@ -3,16 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dubseedd.cli.terminal import somebody_is_there
+
 PROGRAM = "pkttyagent"
-
-
-def somebody_is_there() -> bool:
-    """Can a person be asked?"""
-    return sys.stdin is not None and sys.stdin.isatty()
 
 
 @contextmanager

@@ -91,47 +91,50 @@ class Command:
 
 def _watch(command: argparse.ArgumentParser) -> None:
     ends = command.add_mutually_exclusive_group()
-    ends.add_argument("--once", action="store_true", help="do not wait for a job")
-    ends.add_argument("--forever", action="store_true", help="do not end")
+    ends.add_argument("--once", action="store_true", help="with no job under way, end at once")
+    ends.add_argument("--forever", action="store_true", help="go on until Ctrl-C")
 
 
 def _sync(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--seed", type=_given, metavar="S", help="UUID or device; default: every seed")
+    seed = command.add_mutually_exclusive_group()
+    seed.add_argument("--seed", type=_given, metavar="S", help="its UUID or device; default: every seed")
+    seed.add_argument(
+        "--from", dest="from_folder", type=_given, metavar="SEED", help="without the daemon: a device, mount or folder"
+    )
     command.add_argument("--bundle", type=_given, metavar="B", help="one bundle; default: all")
     command.add_argument("--dry-run", action="store_true", help="plan only: nothing is copied or published")
     command.add_argument("--replace-foreign", action="store_true", help="replace a folder that dubseedd did not make")
-    command.add_argument(
-        "--from", dest="from_folder", type=_given, metavar="SEED", help="without the daemon: a device, mount or folder"
-    )
-    _without_daemon(command)
+    _store(command, "with --from: ")
 
 
 def _verify(command: argparse.ArgumentParser) -> None:
     command.add_argument("bundles", nargs="*", type=_given, metavar="BUNDLE", help="default: every bundle")
     command.add_argument("--offline", action="store_true", help="without the daemon")
-    _without_daemon(command)
+    _store(command, "with --offline: ")
 
 
 def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument("seed", type=_given, metavar="SEED", help="a device, a mount point or any folder")
-    _without_daemon(command)
+    _store(command)
 
 
 def _format(command: argparse.ArgumentParser) -> None:
     command.add_argument("device", type=_given, metavar="DEVICE", help="the whole drive, as /dev/sdb")
     command.add_argument("--type", choices=tuple(MAKERS), help="the file system; default: exfat where it can be made")
     command.add_argument("--expected", type=_given, metavar="MODEL", help="do not ask: the drive has to be this model")
-    command.add_argument("--any", action="store_true", help="take a drive that is not removable, too")
-    command.add_argument("--config", type=_given, metavar="FILE", help="take just this configuration file")
+    command.add_argument("--any", action="store_true", help="take a drive that is not removable as well")
+    _config(command)
 
 
-def _without_daemon(command: argparse.ArgumentParser) -> None:
+def _store(command: argparse.ArgumentParser, when: str = "") -> None:
     command.add_argument(
-        "--store", type=_given, metavar="DIR", help="without the daemon: the store, default from the configuration"
+        "--store", type=_given, metavar="DIR", help=f"{when}the store; default: that of the configuration"
     )
-    command.add_argument(
-        "--config", type=_given, metavar="FILE", help="without the daemon: take just this configuration file"
-    )
+    _config(command, when)
+
+
+def _config(command: argparse.ArgumentParser, when: str = "") -> None:
+    command.add_argument("--config", type=_given, metavar="FILE", help=f"{when}take this configuration file alone")
 
 
 def _bundle(command: argparse.ArgumentParser) -> None:
@@ -140,7 +143,7 @@ def _bundle(command: argparse.ArgumentParser) -> None:
 
 def _guard(command: argparse.ArgumentParser) -> None:
     _bundle(command)
-    _without_daemon(command)
+    _store(command, "without the daemon: ")
 
 
 def _remove(command: argparse.ArgumentParser) -> None:
@@ -149,8 +152,8 @@ def _remove(command: argparse.ArgumentParser) -> None:
 
 
 def _history(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-n", "--number", type=_count, default=20, metavar="N", help="so many events; default: 20")
-    command.add_argument("--bundle", type=_given, metavar="B", help="of one bundle alone")
+    command.add_argument("-n", "--number", type=_count, default=20, metavar="N", help="how many events; default: 20")
+    command.add_argument("--bundle", type=_given, metavar="B", help="those of one bundle")
 
 
 def _count(word: str) -> int:
@@ -178,7 +181,7 @@ def _create(command: argparse.ArgumentParser) -> None:
     command.add_argument("--exclude", action="append", default=[], type=_given, metavar="P", help="leave these out")
     command.add_argument("--everything", action="store_true", help="leave nothing out by itself")
     command.add_argument("--sign", type=_given, metavar="KEY", help="an OpenSSH key, or the public half of an agent's")
-    command.add_argument("--config", type=_given, metavar="FILE", help="take just this configuration file")
+    _config(command)
 
 
 def _cancel(command: argparse.ArgumentParser) -> None:

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeVar
 
-from dubseedd.cli import views
 from dubseedd.cli.agent import password_agent
 from dubseedd.cli.exits import FAILED, NOT_AUTHORISED, UNREACHABLE, Complaint
+from dubseedd.cli.views import NOT_RUNNING
 from dubseedd.names import ERROR_PREFIX, ErrorName
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ NO_START = ("org.freedesktop.DBus.Error.Spawn.", "org.freedesktop.systemd1.")
 """How it says that it has tried to start it; these are families."""
 DENIED = frozenset({ErrorName.NOT_AUTHORIZED.full, "org.freedesktop.DBus.Error.AccessDenied"})
 
-GUARDED = ("sync", "verify", "rollback", "remove", "cancel", "eject")
+PRIVILEGED = ("sync", "verify", "rollback", "remove", "cancel", "eject")
 """The commands for which the daemon may want a password."""
 
 
@@ -40,7 +40,7 @@ async def _ask(options: argparse.Namespace) -> int:
     async def command(client: "Client") -> int:
         return int(await resolve_name(f"dubseedd.cli.{options.runs}")(client, options))
 
-    with password_agent() if options.command in GUARDED else nullcontext():
+    with password_agent() if options.command in PRIVILEGED else nullcontext():
         return await asked(command)
 
 
@@ -71,7 +71,7 @@ async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
 def complaint_of(name: str, text: str) -> Complaint:
     """What the bus or the daemon has answered, in words for a person."""
     if name.startswith(NO_DAEMON):
-        return Complaint(views.NO_DAEMON, UNREACHABLE)
+        return Complaint(NOT_RUNNING, UNREACHABLE)
     if name.startswith(NO_START):
         return Complaint(f"dubseedd cannot be started ({text}); see systemctl status dubseedd", UNREACHABLE)
     if name in DENIED:

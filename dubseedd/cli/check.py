@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from dubseedd.cli import show
+from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, complain
 from dubseedd.cli.places import Place, opened_place, opened_seed
 from dubseedd.cli.progress import Display, display
@@ -121,7 +122,7 @@ def _seconds(to_copy: int, rate: int) -> int:
 
 def _document(place: Place, judgements: list[Judgement], work: SeedCheck, prospects: Prospects) -> str:
     device = place.device
-    return show.document(
+    return document(
         "check",
         accepted=not any(judgement.failures for judgement in judgements),
         seed={

@@ -8,8 +8,8 @@ from typing import Any, Self, TypeVar
 from dubseedd.adapters.bus import Connection
 from dubseedd.adapters.messages import DBUS, DBUS_PATH, Match, RemoteError, Signal, Variant
 from dubseedd.adapters.units import unit_named
-from dubseedd.cli.agent import somebody_is_there
 from dubseedd.cli.exits import UNREACHABLE, Complaint
+from dubseedd.cli.terminal import somebody_is_there
 from dubseedd.cli.views import NO_ERROR, STOPPED, BundleView, Error, JobView, ManagerView, SeedView, State, view
 from dubseedd.core.config import ConfigError
 from dubseedd.core.serving import Server, served_by

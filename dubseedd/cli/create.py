@@ -3,11 +3,13 @@
 import argparse
 import os
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from dubseedd import __version__
 from dubseedd.cli import show
+from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE
 from dubseedd.cli.places import Place, opened_place
 from dubseedd.cli.progress import display
@@ -59,7 +61,7 @@ def create(options: argparse.Namespace) -> int:
             if options.json:
                 left_out = [{"path": one.path, "reason": one.reason.value} for one in draft.left_out]
                 facts = _facts(name, source, made)
-                print(show.document("create", seed=options.to, bundle=facts, left_out=left_out, notes=draft.notes))
+                print(document("create", seed=options.to, bundle=facts, left_out=left_out, notes=draft.notes))
             else:
                 _tell([f"{name} is {_outcome(made)}"])
     if not options.json:
@@ -105,7 +107,7 @@ def _tell(lines: list[str]) -> None:
 
 
 def _facts(name: str, source: Source, made: Made) -> dict[str, Any]:
-    return {"name": name, "source": source.origin.source, "revision": source.origin.revision, **show.plain(made)}
+    return {"name": name, "source": source.origin.source, "revision": source.origin.revision, **asdict(made)}
 
 
 def _outcome(made: Made) -> str:

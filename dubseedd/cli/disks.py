@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from dubseedd.cli.agent import password_agent, somebody_is_there
+from dubseedd.cli.agent import password_agent
 from dubseedd.cli.exits import NOT_AUTHORISED, UNREACHABLE, Complaint, complain
+from dubseedd.cli.terminal import somebody_is_there
 from dubseedd.core.device import BlockDevice
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName

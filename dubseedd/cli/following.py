@@ -1,13 +1,19 @@
 """Jobs followed to their end, and what came of them as an exit status."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 
 from dubseedd.cli import show
 from dubseedd.cli.client import Client
+from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
 from dubseedd.cli.progress import Display, display
-from dubseedd.cli.views import JobView, State
+from dubseedd.cli.views import JobView, SeedView, State
+
+LET_GO_SECONDS = 3.0
+"""How long unmounting a stick may take; what is mounted then, stays so."""
 
 
 async def finish(client: Client, paths: Collection[str], *, quiet: bool) -> tuple[State, list[JobView]]:
@@ -43,10 +49,22 @@ async def follow(
     raise AssertionError("the states end only when the caller has seen enough")
 
 
+async def let_go_of(client: Client, paths: Collection[str]) -> list[SeedView]:
+    """The seeds of these paths as they are once the daemon has let go of them, if it does."""
+    seeds: list[SeedView] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LET_GO_SECONDS):
+            async for state in client.states(patient=True):
+                seeds = [seed for seed in state.seeds if seed.path in paths]
+                if all(seed.safe_to_remove for seed in seeds):
+                    break
+    return seeds
+
+
 def outcome(command: str, jobs: Sequence[JobView], *, as_json: bool) -> int:
     """The exit status, and on standard error why; a person who has just read it there is not told twice."""
     if as_json:
-        print(show.document(command, jobs=[show.plain(job) for job in jobs]))
+        print(document(command, jobs=jobs))
     told = sys.stdout.isatty() and sys.stderr.isatty() and not as_json
     wrong = [job for job in jobs if job.state != "done"]
     for job in wrong if not told else ():

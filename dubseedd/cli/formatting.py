@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dubseedd.cli import show
 from dubseedd.cli.disks import TO_WRITE, mounted, with_udisks
+from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, USAGE, Complaint
-from dubseedd.cli.prompt import answer_to
+from dubseedd.cli.terminal import answer_to
 from dubseedd.core.device import BlockDevice, Number
 from dubseedd.core.drive import Drive, check_drive, choose_filesystem
 from dubseedd.engine.configfile import load
@@ -55,7 +56,7 @@ def format_drive(options: argparse.Namespace) -> int:
         with_udisks(lambda disks: disks.drives.name(device, label))
     if options.json:
         seed = {"device": device.node, "filesystem": choice.filesystem, "label": label, "size": device.size}
-        print(show.document("format", drive=show.plain(found.drive), seed=seed, notes=[*remarks, *notes]))
+        print(document("format", drive=found.drive, seed=seed, notes=[*remarks, *notes]))
         return DONE
     _say(notes)
     print(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dubseedd.cli import advice, show
 from dubseedd.cli.asking import asked
+from dubseedd.cli.document import document
 from dubseedd.cli.exits import UNREACHABLE, Complaint, complain
 from dubseedd.core.config import ConfigError
 from dubseedd.engine.acceptance import missing
@@ -61,15 +62,8 @@ def guard(options: argparse.Namespace) -> int:
     except (Complaint, ConfigError) as trouble:
         told = Told(Verdict.UNKNOWN, f"nobody can tell whether {options.bundle} is there: {trouble}")
     if options.json:
-        print(
-            show.document(
-                "guard",
-                bundle=options.bundle,
-                verdict=told.verdict.name.lower(),
-                reason=told.sentence,
-                next=told.advice,
-            )
-        )
+        verdict = told.verdict.name.lower()
+        print(document("guard", bundle=options.bundle, verdict=verdict, reason=told.sentence, next=told.advice))
     elif told.verdict is Verdict.WHOLE:
         print(f"{told.sentence}\nNext: {told.advice}" if told.advice else told.sentence)
     if told.verdict is not Verdict.WHOLE:
@@ -121,7 +115,7 @@ def judge(name: str, bundle: Bundle | None) -> Told:
             f"{bundle.path} was not installed by dubseedd, so nobody has verified it; plug in a stick that has {name}",
         )
     if bundle.state == "damaged":
-        return Told(Verdict.DAMAGED, f"{name} is damaged: {bundle.error[1]}")
+        return Told(Verdict.DAMAGED, bundle.error[1])
     lack = missing(bundle.path, bundle.manifest_sha256)
     if lack:
         return Told(Verdict.DAMAGED, f"{name} is damaged: {lack}; plug in a stick that has it")

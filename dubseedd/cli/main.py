@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     """The program; returns its exit status."""
     _prepare_output()
     try:
-        status = _guarded(argv)
+        status = _outcome(argv)
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
@@ -57,7 +57,7 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _guarded(argv: list[str] | None) -> int:
+def _outcome(argv: list[str] | None) -> int:
     """Parse and run; whatever goes wrong, files and output aside, is a sentence and a status."""
     command = ""
     try:
@@ -88,8 +88,6 @@ def _run(options: argparse.Namespace) -> int:
     """Run the command; what it takes is loaded now, and nothing else."""
     runs: str = options.runs
     if options.command == "sync" and options.from_folder is not None:
-        if options.seed:
-            raise Complaint("--seed names a stick of the daemon, --from a folder; give one of them", USAGE)
         runs = "offline:sync"
     if options.command == "verify" and options.offline:
         runs = "offline:verify"

@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from dubseedd.cli import show
+from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, complain
 from dubseedd.cli.places import opened_place, opened_seed
 from dubseedd.cli.progress import Display, display
@@ -73,7 +74,7 @@ def sync(options: argparse.Namespace) -> int:
             elif not options.json:
                 print(_line(result), flush=True)
     if options.json:
-        print(show.document("sync", store=store.path, bundles=results))
+        print(document("sync", store=store.path, bundles=results))
     return FAILED if any(result["error"] != NO_ERROR for result in results) else DONE
 
 
@@ -180,7 +181,7 @@ def verify(options: argparse.Namespace) -> int:
     with closing(Store(path)) as store:
         results = [_verify_one(store, receipt, quiet=options.json) for receipt in _chosen(store, options.bundles)]
     if options.json:
-        print(show.document("verify", bundles=results))
+        print(document("verify", bundles=results))
     elif not results:
         print("nothing is installed, so there is nothing to verify")
     return FAILED if any(result["error"] != NO_ERROR for result in results) else DONE

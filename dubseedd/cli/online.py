@@ -1,19 +1,16 @@
 """The commands that ask the daemon. Each returns the exit status; errors are raised for main to say."""
 
 import argparse
-import os
-import shutil
-import sys
 from collections.abc import Collection, Sequence
 
-from dubseedd.cli import advice, show
+from dubseedd.cli import advice, show, terminal
 from dubseedd.cli.arguments import HISTORY_MOST
 from dubseedd.cli.client import Client
+from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
-from dubseedd.cli.following import finish, follow, outcome
-from dubseedd.cli.progress import can_draw, display, on_terminal
-from dubseedd.cli.prompt import answer_to
-from dubseedd.cli.screen import Screen
+from dubseedd.cli.following import finish, follow, let_go_of, outcome
+from dubseedd.cli.progress import Silence
+from dubseedd.cli.screen import Screen, whole_display
 from dubseedd.cli.views import JobView, SeedView, State
 from dubseedd.core.serving import Server
 from dubseedd.errors import CallRefused
@@ -23,17 +20,20 @@ from dubseedd.names import ERROR_PREFIX, ErrorName, EventName, Field
 async def status(client: Client, options: argparse.Namespace) -> int:
     state = await client.state()
     server = await client.server(state.manager.store)
-    paint = show.in_colour if on_terminal() and not os.environ.get("NO_COLOR") else show.as_it_is
-    print(_whole(state, server) if options.json else show.status(state, server, _width(), paint=paint))
+    if options.json:
+        print(_whole(state, server))
+    else:
+        paint = show.in_colour if terminal.has_colours() else show.as_it_is
+        print(show.status(state, server, terminal.width(), paint=paint))
     return DONE
 
 
 async def list_bundles(client: Client, options: argparse.Namespace) -> int:
     state = await client.state()
     if options.json:
-        print(show.document("list", bundles=[show.plain(bundle) for bundle in state.bundles]))
+        print(document("list", bundles=state.bundles))
     else:
-        print(show.bundles(state.bundles, _width()))
+        print(show.bundles(state.bundles, terminal.width()))
     return DONE
 
 
@@ -53,14 +53,21 @@ async def watch(client: Client, options: argparse.Namespace) -> int:
         followed = [job for job in state.jobs if new(job)]
         return not options.forever and all(job.ended for job in followed) and bool(followed or options.once)
 
-    if all(job.ended for job in first.jobs) and not options.json and not can_draw():
-        print(show.printable(first.manager.status), flush=True)
-    screen = Screen() if can_draw() and not options.json else display(quiet=options.json)
+    screen = Silence() if options.json else whole_display()
     state = await follow(client, enough, new, screen, patient=options.forever)
     jobs = [job for job in state.jobs if new(job)]
     if not jobs and isinstance(screen, Screen):
-        print(show.wrapped(show.printable(state.manager.status), _width()))
-    return outcome("watch", jobs, as_json=options.json)
+        print(show.wrapped(show.printable(state.manager.status), terminal.width()))
+    status = outcome("watch", jobs, as_json=options.json)
+    await _say_what_may_be_pulled(client, jobs, options)
+    return status
+
+
+async def _say_what_may_be_pulled(client: Client, jobs: Sequence[JobView], options: argparse.Namespace) -> None:
+    """Of each stick that jobs have read, at the end; one that was pulled out has no need of it."""
+    if not options.json:
+        for seed in await let_go_of(client, {job.seed for job in jobs}):
+            print(show.printable(advice.pulling(seed)))
 
 
 async def sync(client: Client, options: argparse.Namespace) -> int:
@@ -72,8 +79,9 @@ async def sync(client: Client, options: argparse.Namespace) -> int:
     refused = _refused(state.seeds, options)
     reasons = await _reasons(client) if refused else {}
     for seed, name, verdict in refused:
-        reason = reasons.get((seed, name)) or f"{name} is refused ({verdict}); see journalctl -u dubseedd -p warning"
+        reason = reasons.get((seed, name)) or f"{name} is refused ({verdict}); see journalctl -u dubseedd"
         complain(show.printable(reason))
+    await _say_what_may_be_pulled(client, jobs, options)
     return FAILED if refused else status
 
 
@@ -116,11 +124,11 @@ async def roll_back(client: Client, options: argparse.Namespace) -> int:
 async def remove(client: Client, options: argparse.Namespace) -> int:
     """Remove a bundle; a person at a terminal is asked first, elsewhere the command was meant as it was given."""
     question = f"remove {options.bundle} from the store, and its previous version? [y/N]"
-    answer = None if options.yes else answer_to(question)
+    answer = None if options.yes else terminal.answer_to(question)
     if answer is not None and answer.strip().lower() not in ("y", "yes"):
         raise Complaint(f"nothing is removed; {options.bundle} stays as it is", FAILED)
     await client.remove(options.bundle)
-    print(show.document("remove", bundle=options.bundle) if options.json else f"{options.bundle} is removed")
+    print(document("remove", bundle=options.bundle) if options.json else f"{options.bundle} is removed")
     return DONE
 
 
@@ -129,9 +137,9 @@ async def history(client: Client, options: argparse.Namespace) -> int:
     events = await client.history(HISTORY_MOST if options.bundle else options.number)
     chosen = [event for event in events if options.bundle in (None, event.get(Field.BUNDLE.lower()))][: options.number]
     if options.json:
-        print(show.document("history", events=chosen))
+        print(document("history", events=chosen))
     elif chosen:
-        print(show.events(chosen[::-1], _width()))
+        print(show.events(chosen[::-1], terminal.width()))
     else:
         print("nothing has happened yet" + (f" to {options.bundle}" if options.bundle else ""))
     return DONE
@@ -174,17 +182,12 @@ def _choose(seeds: Collection[SeedView], wanted: str | None) -> SeedView:
 
 
 def _whole(state: State, server: Server | None) -> str:
-    return show.document(
+    return document(
         "status",
-        daemon=show.plain(state.manager),
-        seeds=[show.plain(seed) for seed in state.seeds],
-        jobs=[show.plain(job) for job in state.jobs],
-        bundles=[show.plain(bundle) for bundle in state.bundles],
-        server=show.plain(server) if server else None,
+        daemon=state.manager,
+        seeds=state.seeds,
+        jobs=state.jobs,
+        bundles=state.bundles,
+        server=server,
         next=advice.next_step(state, server),
     )
-
-
-def _width() -> int | None:
-    """The columns of the terminal; None where the output is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

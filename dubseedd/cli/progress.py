@@ -3,13 +3,10 @@
 The bar needs rich, which is an extra; without it, and on a terminal that cannot move its cursor, the lines do.
 """
 
-import importlib.util
-import os
-import sys
 from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
-from dubseedd.cli import show
+from dubseedd.cli import show, terminal
 from dubseedd.cli.views import JobView, State
 
 
@@ -25,17 +22,7 @@ def display(*, quiet: bool = False) -> Display:
     """The best that this output can show; nothing where `quiet`."""
     if quiet:
         return Silence()
-    return Bars() if can_draw() else Lines()
-
-
-def can_draw() -> bool:
-    """Is the output a terminal that can move its cursor, and is rich there?"""
-    return on_terminal() and importlib.util.find_spec("rich") is not None
-
-
-def on_terminal() -> bool:
-    """Is the output a terminal that knows more than letters?"""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return Bars() if terminal.can_draw() else Lines()
 
 
 class Silence:

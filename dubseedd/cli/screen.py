@@ -1,4 +1,6 @@
-"""The screen of `dubseedctl watch`: the sticks and what is on them, the jobs with their phases and rate. Needs rich.
+"""The screen of `dubseedctl watch`: the sticks and what is on them, the jobs with their phases and rate.
+
+It needs rich; without it, and where the output is no terminal, there are lines.
 
 DUB-SEED on /dev/sdb1 (exfat, 28.7 GiB, ACME Stick): working
   llama           12.3 GiB  new
@@ -18,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dubseedd.cli import show
-from dubseedd.cli.progress import Bars, head
+from dubseedd.cli import show, terminal
+from dubseedd.cli.progress import Bars, Display, Lines, head
 from dubseedd.cli.views import JobView, SeedView, State
 from dubseedd.names import ERROR_PREFIX
 
@@ -31,6 +33,25 @@ BUNDLES_MOST = 6
 """More of one stick are counted."""
 GOOD, BAD, FAINT = "green", "red", "dim"
 STYLES = {show.Colour.GOOD: GOOD, show.Colour.BAD: BAD, None: ""}
+
+
+def whole_display() -> Display:
+    """The best that this output can show of everything, not of jobs alone."""
+    return Screen() if terminal.can_draw() else StatusLines()
+
+
+class StatusLines(Lines):
+    """The daemon's sentence whenever it changes, as long as there is no job to show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._status = ""
+
+    def update(self, jobs: Sequence[JobView], state: State | None = None, /) -> None:
+        super().update(jobs)
+        if state and not jobs and state.manager.status != self._status:
+            self._status = state.manager.status
+            print(show.printable(self._status), flush=True)
 
 
 class Screen(Bars):
@@ -86,13 +107,11 @@ class SeedPart:
             yield Text(f"  {seed.error.message}", BAD)
         bundles = sorted(seed.bundles, key=lambda bundle: not bundle.verdict.startswith(ERROR_PREFIX))
         shown = bundles[:BUNDLES_MOST]
-        rows = [(one.name, show.size(one.size) if one.size else "-", _verdict(one.verdict)) for one in shown]
-        table = show.columns(rows, options.max_width - 2).splitlines() if rows else []
-        for row, one in zip(table, shown, strict=True):
-            yield _text(f"  {row}", STYLES[show.colour_of(one.verdict)])
+        for row, verdict, colour in show.offers(shown, options.max_width - 2):
+            yield _text(f"  {row}{verdict}", STYLES[colour])
         if len(bundles) > len(shown):
             yield _text(f"  and {len(bundles) - len(shown)} more", FAINT)
-        if seed.safe_to_remove:
+        if seed.safe_to_remove and not seed.busy:
             yield _text("  ✓ it may be pulled out", GOOD)
 
 
@@ -106,11 +125,6 @@ def job_part(job: JobView, rates: str) -> Any:
     if job.state in ("queued", "waiting"):
         phases = f"… {job.progress.message or job.state}"
     return Group(head(job), _text(f"  {phases}"), _text(f"  {show.details(job, rates)}", FAINT))
-
-
-def _verdict(verdict: str) -> str:
-    refused = verdict.startswith(ERROR_PREFIX)
-    return f"refused: {verdict.removeprefix(ERROR_PREFIX)}" if refused else verdict
 
 
 def _text(words: str, style: str = "") -> Any:

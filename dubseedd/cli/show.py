@@ -1,25 +1,18 @@
-"""What dubseedctl prints: pure functions from views to text and to JSON.
+"""What dubseedctl shows to a person: functions from views to text, of which `left` alone looks at the clock."""
 
-The JSON is one object, `{"schemaVersion": 1, "command": "seed status", …}`; dubseedctl.schema.json beside this file
-has the keys of every command. Those of the daemon, of seeds, jobs and bundles are the properties of
-org.dubnium.Seed1.xml in camelCase; structs are objects, and an error is null where there is none.
-"""
-
-import json
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
 from dubseedd.cli import advice
-from dubseedd.cli.views import NO_ERROR, BundleView, JobView, SeedView, State
+from dubseedd.cli.views import BundleView, JobView, Offered, SeedView, State
 from dubseedd.core.serving import Server
 from dubseedd.names import ERROR_PREFIX
 
-SCHEMA_VERSION = 1
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 MICROSECONDS = 1_000_000
 UUID_CHARACTERS = 9
@@ -34,8 +27,8 @@ USUAL = frozenset({"working", "waiting", "new", "update", "staged", "foreign", "
 """States of the daemon and verdicts on bundles; whatever else there is, somebody has to look at."""
 
 V = TypeVar("V")
-Paint: TypeAlias = Callable[[str, "Colour"], str]
-"""Gives words a colour, or leaves them as they are."""
+Paint: TypeAlias = Callable[[str, "Colour | None"], str]
+"""Gives words a colour, where there is one, or leaves them as they are."""
 
 
 class Colour(StrEnum):
@@ -46,12 +39,12 @@ class Colour(StrEnum):
     GOOD = "32"
 
 
-def in_colour(words: str, colour: Colour) -> str:
+def in_colour(words: str, colour: Colour | None) -> str:
     """Words for a terminal."""
-    return f"\033[{colour}m{words}\033[0m"
+    return f"\033[{colour}m{words}\033[0m" if colour else words
 
 
-def as_it_is(words: str, _: Colour) -> str:
+def as_it_is(words: str, _: Colour | None) -> str:
     """Words for anything else."""
     return words
 
@@ -166,9 +159,10 @@ def status(state: State, server: Server | None = None, width: int | None = None,
     state, server = printable(state), printable(server)
     inner = width - 2 if width is not None else None
     manager = state.manager
+    word = paint(manager.state, colour_of(manager.state))
     parts = [
-        wrapped(f"dubseedd {manager.version}: {_painted(manager.state, paint)}. {manager.status}", width),
-        wrapped(f"Store: {manager.store} ({manager.trust})", width),
+        wrapped(f"dubseedd {manager.version} ({word}): {manager.status}", width),
+        wrapped(f"Store: {manager.store} (trust: {manager.trust})", width),
     ]
     parts += [_seed(seed, manager.status, width, paint) for seed in state.seeds]
     if state.jobs:
@@ -184,11 +178,6 @@ def status(state: State, server: Server | None = None, width: int | None = None,
 def colour_of(word: str) -> Colour | None:
     """What a state or a verdict is: good, bad, or neither."""
     return Colour.GOOD if word in WELL else None if word in USUAL else Colour.BAD
-
-
-def _painted(word: str, paint: Paint) -> str:
-    colour = colour_of(word)
-    return paint(word, colour) if colour else word
 
 
 def _server(server: Server, state: State) -> str:
@@ -209,13 +198,25 @@ def seed_line(seed: SeedView) -> str:
     return f"Seed {seed.label} on {seed.device} ({seed.filesystem}, {size(seed.size)}{drive}): {seed.state}{where}"
 
 
-def _seed(seed: SeedView, told: str, width: int | None, paint: Paint) -> str:
-    verdicts = [verdict.removeprefix(ERROR_PREFIX) for *_, verdict in seed.bundles]
-    cells = [
-        (one.name, size(one.size) if one.size else "-", word) for one, word in zip(seed.bundles, verdicts, strict=True)
+def offers(found: Sequence[Offered], width: int | None) -> list[tuple[str, str, Colour | None]]:
+    """A row for each bundle on a stick, with the verdict by itself: name and size, verdict, its colour."""
+    verdicts = [_verdict(one.verdict) for one in found]
+    cells = [(one.name, size(one.size) if one.size else "-", word) for one, word in zip(found, verdicts, strict=True)]
+    table = columns(cells, width).splitlines() if cells else []
+    return [
+        (row.removesuffix(word), word, colour_of(one.verdict))
+        for row, word, one in zip(table, verdicts, found, strict=True)
     ]
-    table = columns(cells, width - 2 if width is not None else None).splitlines() if cells else []
-    rows = [row.removesuffix(word) + _painted(word, paint) for row, word in zip(table, verdicts, strict=True)]
+
+
+def _verdict(verdict: str) -> str:
+    reason = verdict.removeprefix(ERROR_PREFIX)
+    return verdict if reason == verdict else f"refused: {reason}"
+
+
+def _seed(seed: SeedView, told: str, width: int | None, paint: Paint) -> str:
+    found = offers(seed.bundles, width - 2 if width is not None else None)
+    rows = [row + paint(word, colour) for row, word, colour in found]
     lines = [wrapped(seed_line(seed), width)]
     if seed.error[1] and seed.error[1] not in told:
         lines.append(wrapped(f"  {paint(seed.error[1], Colour.BAD)}", width))
@@ -261,34 +262,6 @@ def details(job: JobView, rates: str = "") -> str:
     """How far a job is right now, with a line of its rates; the file last: that gives way where there is no room."""
     rate = f"{size(job.rate)}/s {rates}".rstrip() if job.rate else ""
     return ", ".join(part for part in (amount(job), rate, job.current_file) if part)
-
-
-# JSON
-
-
-def document(command: str, **content: Any) -> str:
-    """JSON for programs: schema version, command, content with camelCase keys."""
-    return json.dumps({"schemaVersion": SCHEMA_VERSION, "command": f"seed {command}", **_camel(content)}, indent=2)
-
-
-def plain(view: Any) -> dict[str, Any]:
-    """A view as a JSON object."""
-    return asdict(view)
-
-
-def _camel(value: Any) -> Any:
-    if value == NO_ERROR:
-        return None
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {_key(key): _camel(item) for key, item in value.items()}
-    return [_camel(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _key(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
 
 
 def _indented(text: str) -> str:

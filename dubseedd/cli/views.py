@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from dubseedd.names import NO_OBJECT
 
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
+BUSY = frozenset({"mounting", "scanning", "working"})
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class Offered(NamedTuple):
     verdict: str
 
 
-NO_DAEMON = "dubseedd does not run; start it: systemctl start dubseedd"
+NOT_RUNNING = "dubseedd does not run; start it: systemctl start dubseedd"
 NO_ERROR = Error("", "")
 NO_PROGRESS = Progress(0, "", 1)
 
@@ -73,6 +74,11 @@ class SeedView:
     safe_to_remove: bool
     bundles: tuple[Offered, ...]
     error: Error
+
+    @property
+    def busy(self) -> bool:
+        """It is being looked at, or a job reads it."""
+        return self.state in BUSY
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,7 @@ class State:
     bundles: tuple[BundleView, ...]
 
 
-STOPPED = State(ManagerView("", "stopped", NO_DAEMON, NO_ERROR, safe_to_remove=False, store="", trust=""), (), (), ())
+STOPPED = State(ManagerView("", "stopped", NOT_RUNNING, NO_ERROR, safe_to_remove=False, store="", trust=""), (), (), ())
 """What there is to see of a daemon that does not run."""
 
 SHAPES: Mapping[str, Callable[[Any], Any]] = {

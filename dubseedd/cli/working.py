@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from typing import TypeVar
 
 from dubseedd.cli.progress import Display
@@ -46,12 +47,9 @@ def watched(work: Callable[[], T], job: JobView, meter: Meter, stop: StopFlag, s
 def _seen(job: JobView, meter: Meter, pace: Pace) -> JobView:
     pace.sample(time.monotonic(), meter.work_done)
     left = pace.seconds_left(meter.work_total - meter.work_done)
-    return JobView(
-        job.path,
-        job.id,
-        job.kind,
-        job.bundle,
-        meter.phase.value,
+    return replace(
+        job,
+        state=meter.phase.value,
         bytes_total=meter.bytes_total,
         bytes_done=meter.bytes_done,
         bytes_skipped=meter.bytes_skipped,

@@ -1,4 +1,4 @@
-"""Serving: which model a unit of systemd serves, read off its command line, and what a person should do about it.
+"""Serving: which model a unit of systemd serves, read off its command line.
 
 Command lines of vLLM and llama-server are understood:
 

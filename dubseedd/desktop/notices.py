@@ -62,7 +62,7 @@ def notices(state: State) -> dict[str, Notice]:
     state = show.printable(state)
     plugged = {seed.path for seed in state.seeds}
     told = {seed.path: of_seed(seed) for seed in state.seeds}
-    return told | {job.path: of_job(job, lying=job.seed in plugged) for job in state.jobs if job.kind in DEEDS}
+    return told | {job.path: of_job(job, plugged_in=job.seed in plugged) for job in state.jobs if job.kind in DEEDS}
 
 
 def of_seed(seed: SeedView) -> Notice:
@@ -94,14 +94,14 @@ def _refused(seed: SeedView) -> Iterator[str]:
         yield f"and {len(wrong) - REFUSED_MOST} more are refused"
 
 
-def of_job(job: JobView, *, lying: bool) -> Notice:
-    """What there is to say of a job; `lying` says that its stick is still plugged in."""
+def of_job(job: JobView, *, plugged_in: bool) -> Notice:
+    """What there is to say of a job; `plugged_in` says whether its stick still is."""
     doing, done = (words.format(bundle=job.bundle) for words in DEEDS[job.kind])
     if job.state == "done":
-        return Notice(done, show.amount(job), Mood.WELL, buttons=(Button.EJECT,) if lying else ())
+        return Notice(done, show.amount(job), Mood.WELL, buttons=(Button.EJECT,) if plugged_in else ())
     title = TITLES.get(job.state, "").format(bundle=job.bundle) or doing
     if job.state in ("failed", "interrupted"):
-        buttons = (*((Button.EJECT,) if lying else ()), Button.DETAILS)
+        buttons = (*((Button.EJECT,) if plugged_in else ()), Button.DETAILS)
         return Notice(title, job.error.message or job.progress.message, Mood.WRONG, buttons=buttons)
     if job.ended:
         return Notice(title, "What was verified is kept", Mood.WELL)

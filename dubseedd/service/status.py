@@ -67,7 +67,7 @@ def _result(state: State, seeds: Collection[Seed], last_ended: Job | None, insta
     bundles = f"{installed or 'no'} bundle{'' if installed == 1 else 's'} installed"
     refused = sum(len(seed.refused) for seed in seeds)
     if refused:
-        return f"{refused} bundle{'' if refused == 1 else 's'} refused, see journalctl -u dubseedd; {bundles}"
+        return f"{refused} bundle{'' if refused == 1 else 's'} refused, see dubseedctl history; {bundles}"
     return f"{bundles}, nothing to do" if seeds else f"{bundles}, waiting for a stick"
 
 

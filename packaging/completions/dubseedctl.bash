@@ -16,8 +16,8 @@ _dubseedctl() {
     else
         case "${COMP_WORDS[1]} ${COMP_WORDS[COMP_CWORD-1]}" in
         "sync --seed") kind=seeds ;;
-        "sync --bundle") kind=bundles ;;
         "sync --from") kind=seeds ;;
+        "sync --bundle") kind=bundles ;;
         "sync --store") kind=files ;;
         "sync --config") kind=files ;;
         "verify --store") kind=files ;;
@@ -42,7 +42,7 @@ _dubseedctl() {
             status) words="--json --help" ;;
             watch) words="--once --forever --json --help" ;;
             list) words="--json --help" ;;
-            sync) words="--seed --bundle --dry-run --replace-foreign --from --store --config --json --help" ;;
+            sync) words="--seed --from --bundle --dry-run --replace-foreign --store --config --json --help" ;;
             verify) words="--offline --store --config --json --help" kind=bundles ;;
             check) words="--store --config --json --help" kind=seeds ;;
             format) words="--type --expected --any --config --json --help" kind=files ;;

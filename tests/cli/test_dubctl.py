@@ -21,7 +21,13 @@ async def test_its_exit_status_is_that_of_the_command(toy: ToyDaemon, start_ctl:
     assert (said.status, document(said.out)["verdict"]) == (10, "absent")
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], *([row.name] for row in COMMANDS if row.name not in dubctl.VERBS)])
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_its_help_names_its_commands(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dubctl.main([word]) == 0
+    assert capsys.readouterr().out.startswith("usage: dubctl-seed {status,list,history,guard} ...\n")
+
+
+@pytest.mark.parametrize("words", [[], *([row.name] for row in COMMANDS if row.name not in dubctl.VERBS)])
 def test_whatever_else_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert dubctl.main(words) == 2
     assert capsys.readouterr().err.startswith("dubseedctl: dubctl seed takes one of status, list, history, guard;")

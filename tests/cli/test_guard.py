@@ -129,7 +129,9 @@ def test_the_verdict_of_what_the_daemon_calls_damaged_tells_its_error(store: Pat
     opened = Store(str(store))
     receipt = opened.receipt("tiny")
     assert receipt is not None
-    opened.amend_receipt(receipt, damage=("org.dubnium.Seed1.Error.ChecksumMismatch", "a bit has flipped"))
+    opened.amend_receipt(
+        receipt, damage=("org.dubnium.Seed1.Error.ChecksumMismatch", "x of tiny is damaged: a bit has flipped")
+    )
     told = judge("tiny", opened.look("tiny"))
     opened.close()
-    assert told == (11, "tiny is damaged: a bit has flipped", "")
+    assert told == (11, "x of tiny is damaged: a bit has flipped", "")

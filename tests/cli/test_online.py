@@ -13,7 +13,7 @@ from dbus_next import Message
 
 from dubseedd.adapters.messages import DBUS, DBUS_PATH, CallFailed, Variant
 from dubseedd.cli.asking import complaint_of
-from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH
+from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE
 from tests.cli.conftest import LIMIT_SECONDS, MANAGER, Connect, Ctl, ToyDaemon, ended
 from tests.support.schema import document
 
@@ -97,6 +97,27 @@ async def test_watch_sees_a_job_that_was_over_before_it_could_look(toy: ToyDaemo
     assert said.out.startswith("tiny: done")
 
 
+async def test_watch_ends_with_what_may_be_pulled_out_as_soon_as_it_may(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    seed = toy.show_seed(SafeToRemove=False, MountPoint="/media/x")
+    toy.show_job(1, Seed=seed)
+    process = await start_ctl("watch")
+    await line_with("copying", process)
+    toy.change_job(f"{ROOT_PATH}/jobs/1", State="done")
+    await line_with("done", process)
+    toy.tree.update(seed, SEED_INTERFACE, {"SafeToRemove": True, "MountPoint": ""})
+    said = await ended(process)
+    assert (said.status, said.out) == (0, "DUB-SEED (/dev/sdb1) may be pulled out\n")
+
+
+async def test_a_stick_that_stays_mounted_is_not_waited_for_but_told_of(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    at_once = "from dubseedd.cli import following; following.LET_GO_SECONDS = 0.1"
+    seed = toy.show_seed(SafeToRemove=False, MountPoint="/media/x")
+    toy.on["Sync"] = lambda path, args: [[toy.show_job(1, Seed=seed, State="done")]]
+    said = await ended(await start_ctl("sync", code=at_once))
+    assert said.status == 0
+    assert said.out.endswith("unmount DUB-SEED (/dev/sdb1) before you pull it out: umount /media/x\n")
+
+
 async def test_a_job_that_could_not_be_cancelled_any_more_is_not_called_cancelled(
     toy: ToyDaemon, start_ctl: Ctl
 ) -> None:
@@ -137,7 +158,7 @@ async def test_what_is_refused_has_no_job_and_is_a_failure_all_the_same(toy: Toy
     toy.on["GetHistory"] = lambda path, args: [[]]
     said = await ended(await start_ctl("sync"))
     assert said.status == 1
-    assert said.err == "dubseedctl: bad is refused (UnsafeModel); see journalctl -u dubseedd -p warning\n"
+    assert said.err == "dubseedctl: bad is refused (UnsafeModel); see journalctl -u dubseedd\n"
     assert (await ended(await start_ctl("sync", "--bundle", "tiny"))).status == 0
 
 
@@ -205,6 +226,13 @@ async def test_watch_forever_outlives_the_job_and_the_daemon(toy: ToyDaemon, sta
     assert (await ended(process)).status == 130
 
 
+async def test_watch_says_what_became_of_a_stick_that_makes_no_job(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    process = await start_ctl("watch")
+    assert "waiting for a stick" in await first_line(process)
+    toy.tree.update(ROOT_PATH, MANAGER_INTERFACE, {"Status": "1 bundle refused; the stick may be pulled out"})
+    assert await first_line(process) == "1 bundle refused; the stick may be pulled out\n"
+
+
 async def test_watch_once_does_not_wait(toy: ToyDaemon, start_ctl: Ctl) -> None:
     toy.show_job(1, State="failed")
     said = await ended(await start_ctl("watch", "--once"))
@@ -257,6 +285,18 @@ async def test_a_removal_asks_the_person_at_the_terminal(
         said = os.read(ours, 4096).decode()
     assert "remove tiny from the store, and its previous version? [y/N]" in said
     assert bool(toy.calls) == (status == 0)
+
+
+async def test_ctrl_c_at_the_question_removes_nothing(toy: ToyDaemon, start_ctl: Ctl) -> None:
+    with terminal() as (ours, theirs):
+        process = await start_ctl("remove", "tiny", stdin=theirs, stdout=theirs, stderr=theirs)
+        said = ""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while "[y/N]" not in said:
+                said += (await asyncio.to_thread(os.read, ours, 4096)).decode()
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+    assert toy.calls == []
 
 
 EVENTS = [

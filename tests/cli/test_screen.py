@@ -52,6 +52,7 @@ def test_in_sixty_columns_names_give_way_and_what_is_said_of_them_stays() -> Non
 
 def test_that_a_stick_may_be_pulled_stands_beside_it() -> None:
     assert "  ✓ it may be pulled out" in drawn([], replace(SEED, state="done", safe_to_remove=True))
+    assert "  ✓ it may be pulled out" not in drawn([], replace(SEED, state="mounting", safe_to_remove=True))
 
 
 def test_a_stick_that_is_not_looked_at_yet_is_one_line() -> None:

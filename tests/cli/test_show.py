@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dubseedd.cli import show
+from dubseedd.cli.document import document
 from dubseedd.cli.views import NO_ERROR, BundleView, Error, JobView, ManagerView, Offered, Progress, SeedView, State
 
 MANAGER = ManagerView("0.1.0", "idle", "all is well", NO_ERROR, True, "/store", "integrity")
@@ -87,7 +88,7 @@ def test_what_could_speak_to_a_terminal_is_escaped_at_any_depth_and_nothing_else
         ),
         (
             replace(EMPTY, manager=replace(MANAGER, state="failed"), seeds=(replace(SEED, bundles=()),)),
-            "mend what the last job failed of, then dubseedctl sync; all about it: journalctl -u dubseedd -p warning",
+            "mend what the last job failed of, then dubseedctl sync; what happened: dubseedctl history",
         ),
         (replace(EMPTY, bundles=(BUNDLE,)), "nothing to do"),
         (replace(EMPTY, jobs=(JOB,)), "wait; dubseedctl watch shows how it goes on"),
@@ -96,10 +97,14 @@ def test_what_could_speak_to_a_terminal_is_escaped_at_any_depth_and_nothing_else
             "plug the stick in again; the job goes on by itself",
         ),
         (replace(EMPTY, seeds=(replace(SEED, bundles=()),)), "nothing to do; you may pull the stick"),
-        (replace(EMPTY, seeds=(SEED,)), "look at what was refused: journalctl -u dubseedd -p warning"),
+        (replace(EMPTY, seeds=(SEED,)), "see why it was refused: dubseedctl history"),
         (
-            replace(EMPTY, seeds=(replace(SEED, mount_point="/media/x"),)),
-            "unmount /media/x before you pull the stick: umount /media/x",
+            replace(EMPTY, seeds=(replace(SEED, bundles=(), safe_to_remove=False, mount_point="/media/x"),)),
+            "unmount DUB-SEED (/dev/sdb1) before you pull it out: umount /media/x",
+        ),
+        (
+            replace(EMPTY, seeds=(replace(SEED, safe_to_remove=False, mount_point="/media/x"),)),
+            "see why it was refused: dubseedctl history",
         ),
     ],
 )
@@ -110,7 +115,7 @@ def test_status_ends_with_the_next_step(state: State, step: str) -> None:
 def test_status_shows_every_verdict_by_its_short_name() -> None:
     text = show.status(replace(EMPTY, seeds=(SEED,), bundles=(BUNDLE,)))
     assert "ACME Stick" in text
-    assert "UnsafeModel" in text
+    assert "refused: UnsafeModel\n" in text
     assert "org.dubnium" not in text
 
 
@@ -132,12 +137,12 @@ def test_colours_change_nothing_but_the_colours() -> None:
     state = replace(EMPTY, seeds=(replace(SEED, error=Error("n", "because")),), bundles=(BUNDLE,))
     coloured = show.status(state, paint=show.in_colour)
     assert re.sub("\033\\[[0-9]+m", "", coloured) == show.status(state)
-    for words, colour in (("idle", 32), ("current", 32), ("UnsafeModel", 31), ("because", 31), ("Next:", 1)):
+    for words, colour in (("idle", 32), ("current", 32), ("refused: UnsafeModel", 31), ("because", 31), ("Next:", 1)):
         assert f"\033[{colour}m{words}\033[0m" in coloured
 
 
 def test_json_has_its_version_its_command_and_camel_case_keys() -> None:
-    told = json.loads(show.document("list", bundles=[show.plain(BUNDLE)]))
+    told = json.loads(document("list", bundles=[BUNDLE]))
     assert (told["schemaVersion"], told["command"]) == (1, "seed list")
     assert told["bundles"][0]["manifestSha256"] == "m"
     assert told["bundles"][0]["installedAt"] == 1
@@ -145,7 +150,7 @@ def test_json_has_its_version_its_command_and_camel_case_keys() -> None:
 
 def test_structs_are_objects_in_json_and_no_error_is_null() -> None:
     refused = replace(SEED, error=Error("n", "because"))
-    told = json.loads(show.document("status", seeds=[show.plain(refused)], jobs=[show.plain(JOB)]))
+    told = json.loads(document("status", seeds=[refused], jobs=[JOB]))
     assert told["seeds"][0]["bundles"][0] == {
         "name": "tiny", "size": 1 << 30, "manifestSha256": "d", "verdict": "current",
     }  # fmt: skip

@@ -62,7 +62,7 @@ def test_a_stick_that_cannot_be_used_says_why_and_when_it_may_be_pulled_out() ->
 
 def test_a_job_says_how_far_it_is_and_how_long_it_takes() -> None:
     end = round((time.time() + 3600.4) * 1_000_000)
-    notice = of_job(replace(JOB, expected_end_time=end), lying=True)
+    notice = of_job(replace(JOB, expected_end_time=end), plugged_in=True)
     assert notice == Notice("Syncing tiny", "copying, 512 MiB of 1.00 GiB, 1:00:00 left", Mood.GOING, percent=40)
 
 
@@ -81,7 +81,7 @@ def test_a_job_says_how_far_it_is_and_how_long_it_takes() -> None:
 )
 def test_every_state_of_a_job_has_its_words(state: str, kind: str, summary: str, body: str, mood: Mood) -> None:
     error = Error("E", "why") if mood is Mood.WRONG else NO_ERROR
-    notice = of_job(replace(JOB, state=state, kind=kind, error=error), lying=False)
+    notice = of_job(replace(JOB, state=state, kind=kind, error=error), plugged_in=False)
     assert (notice.summary, notice.body, notice.mood) == (summary, body, mood)
 
 

@@ -67,11 +67,12 @@ async def test_watch_waits_for_the_first_job_and_ends_with_the_outcome(
     )
     assert watching.stdout is not None
     assert "waiting for a stick" in watching.stdout.readline()
-    plug(make_stick({"tiny": FILES}))
+    stick = plug(make_stick({"tiny": FILES}))
     lines = watching.stdout.read().splitlines()
     watching.stdout.close()
     assert watching.wait(20) == 0
-    assert lines[-1].startswith("tiny: done")
+    assert lines[-2].startswith("tiny: done")
+    assert lines[-1].endswith(f" ({stick.node}) may be pulled out")
 
 
 async def test_watch_ends_with_1_when_the_job_fails(
