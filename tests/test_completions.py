@@ -15,7 +15,7 @@ SHELLS = {"dubseedctl.bash": "bash", "_dubseedctl": "zsh", "dubseedctl.fish": "f
 
 @pytest.mark.parametrize("name", scripts())
 def test_what_is_made_from_the_table_is_made_from_this_table(name: str) -> None:
-    assert (FOLDER / name).read_text(encoding="utf-8") == scripts()[name], "make completions"
+    assert (FOLDER / name).read_text(encoding="utf-8") == scripts()[name], "make derived"
 
 
 @pytest.mark.parametrize("name", SHELLS)

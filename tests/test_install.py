@@ -8,6 +8,7 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,16 +36,20 @@ def run(*argv: str | Path, **options: object) -> str:
     return str(done.stdout + done.stderr)
 
 
-def make(target: str, stage: Path, *variables: str) -> None:
+def made(target: str, stage: Path, *variables: str, **options: Any) -> "subprocess.CompletedProcess[str]":
     """Run make for a stage, with this interpreter and the dependencies that it has; nothing is downloaded."""
-    words = ("make", "-o", "provision", target, f"DESTDIR={stage}", f"PYTHON={sys.executable}", "VENDOR=no")
+    words = ("make", "-o", "install-provision", target, f"DESTDIR={stage}", f"PYTHON={sys.executable}", "VENDOR=no")
     outer = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # these tests may run under a make of other variables
-    run(
-        *words,
-        *variables,
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name not in outer},
-    )
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(stage)}
+    argv = (*words, *variables)
+    return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, **options)
+
+
+def make(target: str, stage: Path, *variables: str) -> None:
+    """The same, which has to succeed."""
+    done = made(target, stage, *variables)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
 def files(stage: Path) -> set[str]:
@@ -121,6 +126,23 @@ def test_uninstall_leaves_nothing(tmp_path: Path) -> None:
     assert files(tmp_path) == set()
     left = {str(folder.relative_to(tmp_path / "usr/local")) for folder in (tmp_path / "usr/local").rglob("*")}
     assert left == {"bin", "lib", "share", "share/man"}
+
+
+def test_an_install_that_gets_no_libraries_leaves_the_one_before_whole(tmp_path: Path) -> None:
+    make("install", tmp_path)
+    before = files(tmp_path)
+    done = made("install", tmp_path, "VENDOR=yes")
+    assert (done.returncode, files(tmp_path)) == (2, before)
+    assert "pip could not fetch the libraries, see above; nothing was installed or changed\n" in done.stderr
+
+
+@only_root_may("be somebody else")
+def test_who_may_not_write_there_is_told_in_one_sentence(stage: Path) -> None:
+    before = files(stage)
+    done = made("install", stage, user=NOBODY)
+    told, _of_make = done.stderr.splitlines()
+    assert told.startswith(f"you may not write to {stage}/usr/local/lib/dubseedd: install as root")
+    assert (done.returncode, files(stage)) == (2, before)
 
 
 def test_models_and_a_changed_configuration_outlive_uninstall_and_install(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ PAGES = sorted(FOLDER.iterdir())
 
 @pytest.mark.parametrize("name", pages())
 def test_what_is_made_from_the_code_is_made_from_this_code(name: str) -> None:
-    assert (FOLDER / name).read_text(encoding="utf-8") == pages()[name], "make man"
+    assert (FOLDER / name).read_text(encoding="utf-8") == pages()[name], "make derived"
 
 
 def test_every_command_and_every_option_has_its_place() -> None:

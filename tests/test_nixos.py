@@ -51,8 +51,8 @@ def test_nix_understands_the_file(file: Path, tmp_path: Path) -> None:
 
 
 def test_the_options_of_the_module_are_those_of_the_daemon() -> None:
-    assert options.OUTPUT.read_text() == options.as_json(), "python -m tools.options makes it anew"
-    assert options.PAGE.read_text().endswith(options.as_table()), "python -m tools.options makes it anew"
+    assert options.OUTPUT.read_text() == options.as_json(), "make derived"
+    assert options.PAGE.read_text().endswith(options.as_table()), "make derived"
 
 
 def test_what_the_module_writes_by_default_is_what_the_daemon_does_by_default() -> None:

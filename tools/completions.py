@@ -1,4 +1,4 @@
-"""`make completions`: what the shells complete, from the rows of dubseedd/cli/arguments.py, into packaging/completions.
+"""`make derived`: what the shells complete, from the rows of dubseedd/cli/arguments.py, into packaging/completions.
 
 Names are read off the machine, not asked for: bundles from the folders of the store, seeds from udev's links. That is
 quick, needs no rights, and starts no daemon.
@@ -14,7 +14,7 @@ from dubseedd.cli.arguments import COMMANDS, parser
 from dubseedd.names import DEFAULT_LABEL, DEFAULT_STORE
 
 FOLDER = Path(__file__).resolve().parents[1] / "packaging" / "completions"
-MADE = "# Made by make completions from dubseedd/cli/arguments.py."
+MADE = "# Made by make derived from dubseedd/cli/arguments.py."
 KINDS: Mapping[str, str] = {
     "BUNDLE": "bundles",
     "B": "bundles",

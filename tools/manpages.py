@@ -1,4 +1,4 @@
-"""`make man`: the manual pages that follow from the code, into packaging/man.
+"""`make derived`: the manual pages that follow from the code, into packaging/man.
 
     dubseedctl(1)         from the rows of dubseedd/cli/arguments.py
     dubseedd.toml(5)      from packaging/config/dubseedd.toml, which tests hold to dubseedd/core/config.py
@@ -63,7 +63,7 @@ def bold(text: str) -> str:
 
 
 def page(name: str, section: int, what: str, *parts: str) -> str:
-    made = '.\\" Made by make man; what it is made from is named in tools/manpages.py.'
+    made = '.\\" Made by make derived; what it is made from is named in tools/manpages.py.'
     head = f'{made}\n.TH {name.upper()} {section} "" dubseedd\n'
     return f"{head}.SH NAME\n{plain(name)} \\- {plain(what)}\n" + "".join(parts)
 

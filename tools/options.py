@@ -1,5 +1,5 @@
 """What the daemon's configuration takes: packaging/nix/options.json, of which the NixOS module makes its options, and
-the table of docs/nixos.md. `python -m tools.options` writes both; a test compares them with the schema.
+the table of docs/nixos.md. `make derived` writes both; a test compares them with the schema.
 """
 
 import enum

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from enum import StrEnum
 
-from dubseedd.core.lifecycle import JobState
+from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.service.job import Job
 from dubseedd.service.seed import Seed
 
@@ -15,6 +15,10 @@ class State(StrEnum):
     WORKING = "working"
     WAITING = "waiting"
     FAILED = "failed"
+
+
+UNKNOWN = frozenset({SeedState.MOUNTING, SeedState.SCANNING})
+"""Of such a seed nobody can say yet what is on it, whose its mount is, or that there is nothing to do."""
 
 
 def overall(jobs: Collection[Job], last_ended: Job | None) -> State:
@@ -40,6 +44,9 @@ def sentence(
     running = [job for job in jobs if job.state.at_work]
     if running:
         return _running(running)
+    unknown = [seed for seed in seeds if seed.state in UNKNOWN]
+    if unknown:
+        return f"{unknown[0].called} is being looked at"
     interrupted = [job for job in jobs if job.state is JobState.INTERRUPTED]
     if interrupted:
         return f"{interrupted[0].bundle}: {interrupted[0].error[1]}"

@@ -1,4 +1,4 @@
-# Made by make completions from dubseedd/cli/arguments.py.
+# Made by make derived from dubseedd/cli/arguments.py.
 _dubseedctl_bundles() {  # of plain names alone: compgen expands what it is given
     local folder
     for folder in /var/lib/dubnium/models/*/; do

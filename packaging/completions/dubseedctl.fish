@@ -1,4 +1,4 @@
-# Made by make completions from dubseedd/cli/arguments.py.
+# Made by make derived from dubseedd/cli/arguments.py.
 function __dubseedctl_bundles
     for folder in /var/lib/dubnium/models/*/
         basename $folder

@@ -3,7 +3,7 @@
 import pytest
 
 from dubseedd.core.device import BlockDevice
-from dubseedd.core.lifecycle import JobKind, JobState
+from dubseedd.core.lifecycle import JobKind, JobState, SeedState
 from dubseedd.engine.syncing import Wish
 from dubseedd.service.job import Job
 from dubseedd.service.seed import Seed
@@ -45,12 +45,21 @@ async def test_nothing_plugged_in_waits_for_a_stick() -> None:
     assert said([], [], installed=0) == "no bundles installed, waiting for a stick"
 
 
+@pytest.mark.parametrize("state", [SeedState.MOUNTING, SeedState.SCANNING])
+async def test_a_stick_that_is_looked_at_is_neither_done_nor_somebody_elses(state: SeedState) -> None:
+    seed = Seed("s", STICK, state, mount_points=("/media/root/DUB-SEED",))
+    cut = job(JobState.INTERRUPTED, ("name", "because"))
+    assert said([], [seed]) == said([cut], [seed]) == "DUB-SEED (/dev/sdb1) is being looked at"
+
+
 async def test_a_stick_that_is_done_may_be_pulled_out() -> None:
-    assert said([], [Seed("s", STICK)]) == "1 bundle installed, nothing to do; the stick may be pulled out"
+    assert (
+        said([], [Seed("s", STICK, SeedState.DONE)]) == "1 bundle installed, nothing to do; the stick may be pulled out"
+    )
 
 
 async def test_a_stick_that_somebody_else_has_mounted_is_theirs_to_unmount() -> None:
-    seed = Seed("s", STICK, mount_points=("/media/alice/DUB-SEED",))
+    seed = Seed("s", STICK, SeedState.DONE, mount_points=("/media/alice/DUB-SEED",))
     told = said([], [seed])
     assert "mounted at /media/alice/DUB-SEED by somebody else: unmount it there first" in told
 
