@@ -43,12 +43,12 @@ def create(options: argparse.Namespace) -> int:
         draft = prepare(source, name, wish)
         with opened_place(options.to, config, to_write=True) as place:
             if not options.json:
-                _tell([*_left_out(draft.left_out), *draft.notes])
+                _tell([*_left_out(draft.left_out), *(f"note: {note}" for note in draft.notes)])
             mount = mount_of(place.root)
             filesystem = mount.filesystem if mount else ""
             order = Order(name, source, draft, options.sign or "", _now(), f"dubseedctl {__version__}", filesystem)
             made = _make(order, place.root, config.seed.models, quiet=options.json)
-            removed = _named("removed from the bundle that was there, no file of it", made.removed)
+            removed = _named("removed, no file of the bundle", made.removed)
             if options.json:
                 print(_document(options.to, order, made, removed))
             else:
@@ -127,9 +127,8 @@ def _outcome(made: Made) -> str:
     right = f"{show.size(made.size)} read back and right ({_rate(made.size, made.read_seconds)})"
     if made.outcome == "current":
         return f"current: nothing to copy, {right}"
-    return (
-        f"{made.outcome}: {show.size(made.copied)} copied ({_rate(made.copied, made.write_seconds)}), {right}{signed}"
-    )
+    rate = f" ({_rate(made.copied, made.write_seconds)})" if made.copied else ""
+    return f"{made.outcome}: {show.size(made.copied)} copied{rate}, {right}{signed}"
 
 
 def _rate(count: int, seconds: float) -> str:

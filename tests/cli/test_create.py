@@ -209,8 +209,8 @@ def test_what_somebody_has_put_into_the_bundle_goes_and_is_told(model: Path, see
     done = create(model, seed)
     lines = done.stdout.splitlines()
     assert sorted(lines[-3].partition(": ")[2].split(", ")) == ["link", "notes/mine.txt"]
-    assert lines[-3].startswith("removed from the bundle that was there, no file of it: ")
-    assert lines[-2].startswith("tiny is refreshed: 0 B copied")
+    assert lines[-3].startswith("removed, no file of the bundle: ")
+    assert lines[-2].startswith("tiny is refreshed: 0 B copied, 9.54 MiB read back and right (")
     check(bundle)
     assert not (bundle / "link").is_symlink()
     assert document(create(model, seed, "--json").stdout)["bundle"]["outcome"] == "current"
@@ -222,7 +222,7 @@ def test_it_is_told_as_well_where_the_bundle_is_another_one_now(model: Path, see
     write_files(model, {"config.json": CHANGED["config.json"], "new.txt": b"new"})
     (seed / "models/tiny/new.txt").write_text("older")
     told = document(create(model, seed, "--json").stdout)
-    assert told["notes"] == ["removed from the bundle that was there, no file of it: mine.txt"]
+    assert told["notes"] == ["removed, no file of the bundle: mine.txt"]
     check(seed / "models/tiny", {**CHANGED, "new.txt": b"new"})
 
 
