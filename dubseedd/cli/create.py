@@ -30,6 +30,8 @@ from dubseedd.names import ErrorName
 
 SHOWN_NAMES = 3
 SHORTEST_SECONDS = 0.001
+TELLING_BYTES = 1 << 20
+"""The rate of less says nothing."""
 
 
 def create(options: argparse.Namespace) -> int:
@@ -124,15 +126,16 @@ def _document(seed: str, order: Order, made: Made, removed: list[str]) -> str:
 
 def _outcome(made: Made) -> str:
     signed = ", signed" if made.signed else ""
-    right = f"{show.size(made.size)} read back and right ({_rate(made.size, made.read_seconds)})"
+    right = f"{show.size(made.size)} read back and right{_rate(made.size, made.read_seconds)}"
     if made.outcome == "current":
         return f"current: nothing to copy, {right}"
-    rate = f" ({_rate(made.copied, made.write_seconds)})" if made.copied else ""
-    return f"{made.outcome}: {show.size(made.copied)} copied{rate}, {right}{signed}"
+    copied = f"{show.size(made.copied)} copied{_rate(made.copied, made.write_seconds)}"
+    return f"{made.outcome}: {copied}, {right}{signed}"
 
 
 def _rate(count: int, seconds: float) -> str:
-    return f"{show.size(int(count / max(seconds, SHORTEST_SECONDS)))}/s"
+    rate = int(count / max(seconds, SHORTEST_SECONDS))
+    return f" ({show.size(rate)}/s)" if count >= TELLING_BYTES else ""
 
 
 def _next(place: Place, seed: str) -> str:

@@ -78,6 +78,7 @@ class Making:
             self._papers = Papers(self._new)
             self._write(missing)
             manifest = self._write_papers()
+            sync_file_system(self._new)
             while damaged := self._read_back():
                 self._write(damaged)
             return self._put_in_place(manifest, strangers)

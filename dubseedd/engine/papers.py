@@ -13,13 +13,13 @@ from blake3 import blake3
 
 from dubseedd.core.manifest import Entry, Manifest, parse, render, sums
 from dubseedd.engine import openssh
-from dubseedd.engine.durable import put
+from dubseedd.engine.durable import fresh, owned, write_all
 from dubseedd.errors import CallRefused
 from dubseedd.names import ABOUT, BLAKE3_MANIFEST, MANIFEST, MODEL_SIGNATURE, SIGNATURE, SIGNATURE_NAMESPACE, ErrorName
 
 
 class Papers:
-    """Written into a folder, a descriptor. `written` holds the bytes of each, by name."""
+    """Written into a folder, a descriptor; they stay with its next sync. `written` holds the bytes of each, by name."""
 
     def __init__(self, folder: int) -> None:
         self.written: dict[str, bytes] = {}
@@ -54,5 +54,6 @@ class Papers:
         self._put(BLAKE3_MANIFEST, sums({**digests, **about}.items()))
 
     def _put(self, name: str, raw: bytes) -> None:
-        put(self._folder, name, raw)
+        with owned(fresh(self._folder, name)) as descriptor:
+            write_all(descriptor, raw)
         self.written[name] = raw

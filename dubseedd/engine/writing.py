@@ -9,12 +9,12 @@ part. Where the processor is, the stick has time to spare.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from dubseedd.core.stick import PREALLOCATES
 from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import Digests, Hashes, HashWatch
-from dubseedd.engine.durable import FRESH, PLAIN_MODE, owned, write_all
+from dubseedd.engine.durable import fresh, owned, write_all
 from dubseedd.engine.lanes import Lanes
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.order import Order
@@ -88,18 +88,9 @@ class Writing:
             )
 
     def _copy_small(self, source: int, folder: int, path: str, hashes: Hashes, pump: Pump) -> None:
-        with owned(_fresh(folder, path.rpartition("/")[2])) as target:
+        with owned(fresh(folder, path.rpartition("/")[2])) as target:
             pump.run(source, self._sizes[path], (*hashes.sinks, lambda block: _append(target, block)))
         self._meter.copied(self._sizes[path])
-
-
-def _fresh(folder: int, name: str) -> int:
-    """A descriptor of a new small file; where a damaged one is made anew, the attempt before is removed."""
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
-    descriptor = os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)
-    os.fchmod(descriptor, PLAIN_MODE)
-    return descriptor
 
 
 def _append(target: int, block: Block) -> None:
