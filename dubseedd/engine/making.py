@@ -71,7 +71,6 @@ class Making:
         name = self._order.name
         with ExitStack() as undo, writing_stick(name):
             self._former = undo.enter_context(Former(self._shop.former(name)))
-            strangers = self._former.strangers(self._sizes.keys())
             missing = self._plan()
             self._new = undo.enter_context(owned(self._shop.begin(name)))
             self._writing = Writing(self._order, self._new, self._meter, self._stop)
@@ -81,7 +80,7 @@ class Making:
             sync_file_system(self._new)
             while damaged := self._read_back():
                 self._write(damaged)
-            return self._put_in_place(manifest, strangers)
+            return self._put_in_place(manifest)
 
     def _plan(self) -> list[str]:
         """Find out what stays; the paths of what has to be written, for which the stick has room."""
@@ -148,10 +147,11 @@ class Making:
         self._read_seconds += time.monotonic() - began
         return damaged
 
-    def _put_in_place(self, manifest: Manifest, strangers: Collection[str]) -> Made:
+    def _put_in_place(self, manifest: Manifest) -> Made:
         self._stop.check()
         self._meter.enter(JobState.PUBLISHING)
         name, written = self._order.name, self._writing.digests
+        strangers = self._former.strangers(self._sizes.keys())
         self._papers.put_blake3(self._blake3 | {path: digests.blake3 for path, digests in written.items()})
         same = self._former.manifest_sha256 == manifest.sha256
         if not same:
@@ -171,5 +171,5 @@ class Making:
             signed=bool(self._order.key),
             write_seconds=self._write_seconds,
             read_seconds=self._read_seconds,
-            removed=tuple(strangers),
+            removed=strangers,
         )
