@@ -169,17 +169,23 @@ def _job(word: str) -> int:
 
 
 def _create(command: argparse.ArgumentParser) -> None:
-    command.add_argument("source", type=_given, metavar="SOURCE", help="a model directory, or CACHE/OWNER/NAME")
+    command.add_argument(
+        "source", type=_given, metavar="SOURCE", help="a model directory, or [CACHE/]OWNER/NAME of a Hugging Face cache"
+    )
     command.add_argument(
         "--to", required=True, type=_given, metavar="SEED", help="a stick's device or mount point, or any folder"
     )
-    command.add_argument("--name", type=_given, metavar="N", help="of the bundle; default: the model's own")
+    command.add_argument("--name", type=_given, metavar="N", help="the bundle's name; default: the model's own")
     command.add_argument(
         "--revision", type=_given, metavar="R", help="of a cache: branch, tag or commit; default: main"
     )
-    command.add_argument("--include", action="append", default=[], type=_given, metavar="P", help="take these as well")
-    command.add_argument("--exclude", action="append", default=[], type=_given, metavar="P", help="leave these out")
-    command.add_argument("--everything", action="store_true", help="leave nothing out by itself")
+    command.add_argument(
+        "--include", action="append", default=[], type=_given, metavar="P", help="take what this pattern fits as well"
+    )
+    command.add_argument(
+        "--exclude", action="append", default=[], type=_given, metavar="P", help="leave out what this pattern fits"
+    )
+    command.add_argument("--everything", action="store_true", help="leave out nothing but what --exclude names")
     command.add_argument("--sign", type=_given, metavar="KEY", help="an OpenSSH key, or the public half of an agent's")
     _config(command)
 

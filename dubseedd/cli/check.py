@@ -48,7 +48,7 @@ def check(options: argparse.Namespace) -> int:
         names = seed.names(config.seed.bundles)
         if not names:
             raise CallRefused(
-                ErrorName.NOT_FOUND, f"{options.seed} does not have any bundle; look into its {config.seed.models}/"
+                ErrorName.NOT_FOUND, f"{shown(options.seed)} has no bundle; look into its {config.seed.models}/"
             )
         if not options.json:
             _say_where(place)
@@ -75,7 +75,8 @@ def _say_where(place: Place) -> None:
     if place.device is not None:
         device = place.device
         remarks = f" ({'; '.join(place.notes)})" if place.notes else ""
-        print(f"{device.called}, {device.filesystem}, {show.size(device.size)}, at {place.path}{remarks}", flush=True)
+        where = f"{device.called}, {device.filesystem}, {show.size(device.size)}, at {place.path}{remarks}"
+        print(show.printable(where), flush=True)
 
 
 def _say(judgement: Judgement) -> None:
@@ -104,7 +105,7 @@ def _summary(judgements: list[Judgement], work: SeedCheck, prospects: Prospects)
     )
     good = sum(not judgement.failures for judgement in judgements)
     lines.append(f"{good} of {len(judgements)} bundles would be accepted")
-    return "\n".join(lines)
+    return "\n".join(map(show.printable, lines))
 
 
 def _duration(to_copy: int, rate: int) -> str:

@@ -3,9 +3,9 @@
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 from dubseedd import __version__
 from dubseedd.cli import show
@@ -19,12 +19,12 @@ from dubseedd.core.bundle import shown
 from dubseedd.core.selection import LeftOut, Wish
 from dubseedd.engine.configfile import load
 from dubseedd.engine.finding import open_source
-from dubseedd.engine.making import Made, Making, Order
+from dubseedd.engine.making import Made, Making
 from dubseedd.engine.memory import return_large_blocks
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.mounts import mount_of
+from dubseedd.engine.order import Order
 from dubseedd.engine.preparing import prepare
-from dubseedd.engine.source import Source
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.workshop import Workshop
 from dubseedd.errors import CallRefused
@@ -32,6 +32,8 @@ from dubseedd.names import ErrorName
 
 SHOWN_NAMES = 3
 SHORTEST_SECONDS = 0.001
+TELLING_BYTES = 1 << 20
+"""The rate of less says nothing."""
 
 
 def create(options: argparse.Namespace) -> int:
@@ -45,28 +47,31 @@ def create(options: argparse.Namespace) -> int:
         draft = prepare(source, name, wish)
         with opened_place(options.to, config, to_write=True) as place:
             if not options.json:
-                _tell([*_left_out(draft.left_out), *draft.notes])
+                _tell([*_left_out(draft.left_out), *(f"note: {note}" for note in draft.notes)])
             mount = mount_of(place.root)
             filesystem = mount.filesystem if mount else ""
-            order = Order(name, options.sign or "", _now(), f"dubseedctl {__version__}", filesystem)
-            meter, stop = Meter(), StopFlag()
-
-            def work() -> Made:
-                with Workshop(place.root, config.seed.models) as shop:
-                    return Making(shop, source, draft, order, meter, stop).run()
-
-            job = JobView("", 1, "create", name, "queued")
-            with display(quiet=options.json) as screen:
-                made = watched(work, job, meter, stop, screen)
+            order = Order(name, source, draft, options.sign or "", _now(), f"dubseedctl {__version__}", filesystem)
+            made = _make(order, place.root, config.seed.models, quiet=options.json)
+            removed = _named("removed, no file of the bundle", made.removed)
             if options.json:
-                left_out = [{"path": one.path, "reason": one.reason.value} for one in draft.left_out]
-                facts = _facts(name, source, made)
-                print(document("create", seed=options.to, bundle=facts, left_out=left_out, notes=draft.notes))
+                print(_document(options.to, order, made, removed))
             else:
-                _tell([f"{name} is {_outcome(made)}"])
+                _tell([*removed, f"{name} is {_outcome(made)}"])
     if not options.json:
         print(_next(place, options.to))
     return DONE
+
+
+def _make(order: Order, root: int, models: str, *, quiet: bool) -> Made:
+    """Make it on the stick whose root this is; how far it is is shown, unless `quiet`."""
+    meter, stop = Meter(), StopFlag()
+
+    def work() -> Made:
+        with Workshop(root, models) as shop:
+            return Making(shop, order, meter, stop).run()
+
+    with display(quiet=quiet) as screen:
+        return watched(work, JobView("", 1, "create", order.name, "queued"), meter, stop, screen)
 
 
 def own_cache() -> str:
@@ -93,12 +98,14 @@ def _left_out(left_out: tuple[LeftOut, ...]) -> list[str]:
     """A line for each reason."""
     by_reason: dict[str, list[str]] = {}
     for one in left_out:
-        by_reason.setdefault(one.reason.value, []).append(shown(one.path))
-    return [
-        f"left out, {reason}: {', '.join(paths[:SHOWN_NAMES])}"
-        + (f" and {len(paths) - SHOWN_NAMES:,} more" if len(paths) > SHOWN_NAMES else "")
-        for reason, paths in by_reason.items()
-    ]
+        by_reason.setdefault(one.reason.value, []).append(one.path)
+    return [line for reason, paths in by_reason.items() for line in _named(f"left out, {reason}", paths)]
+
+
+def _named(what: str, paths: Sequence[str]) -> list[str]:
+    """One line that names the first of these paths; none where there are none."""
+    more = f" and {len(paths) - SHOWN_NAMES:,} more" if len(paths) > SHOWN_NAMES else ""
+    return [f"{what}: {', '.join(map(shown, paths[:SHOWN_NAMES]))}{more}"] if paths else []
 
 
 def _tell(lines: list[str]) -> None:
@@ -106,22 +113,31 @@ def _tell(lines: list[str]) -> None:
         print(line, flush=True)
 
 
-def _facts(name: str, source: Source, made: Made) -> dict[str, Any]:
-    return {"name": name, "source": source.origin.source, "revision": source.origin.revision, **asdict(made)}
+def _document(seed: str, order: Order, made: Made, removed: list[str]) -> str:
+    origin = order.source.origin
+    bundle = {"name": order.name, "source": origin.source, "revision": origin.revision, **asdict(made)}
+    del bundle["removed"]  # it is a note
+    return document(
+        "create",
+        seed=seed,
+        bundle=bundle,
+        left_out=[{"path": one.path, "reason": one.reason.value} for one in order.draft.left_out],
+        notes=[*order.draft.notes, *removed],
+    )
 
 
 def _outcome(made: Made) -> str:
     signed = ", signed" if made.signed else ""
-    right = f"{show.size(made.size)} read back and right ({_rate(made.size, made.read_seconds)})"
+    right = f"{show.size(made.size)} read back and right{_rate(made.size, made.read_seconds)}"
     if made.outcome == "current":
         return f"current: nothing to copy, {right}"
-    return (
-        f"{made.outcome}: {show.size(made.copied)} copied ({_rate(made.copied, made.write_seconds)}), {right}{signed}"
-    )
+    copied = f"{show.size(made.copied)} copied{_rate(made.copied, made.write_seconds)}"
+    return f"{made.outcome}: {copied}, {right}{signed}"
 
 
 def _rate(count: int, seconds: float) -> str:
-    return f"{show.size(int(count / max(seconds, SHORTEST_SECONDS)))}/s"
+    rate = int(count / max(seconds, SHORTEST_SECONDS))
+    return f" ({show.size(rate)}/s)" if count >= TELLING_BYTES else ""
 
 
 def _next(place: Place, seed: str) -> str:

@@ -113,12 +113,12 @@ def may_be_unlisted(path: str) -> bool:
     return path in NEIGHBOURS or path.rpartition("/")[2] == MANIFEST or is_litter(path)
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, advice: str = "rename its folder on the seed") -> None:
     if not _NAME.fullmatch(name):
         raise SeedRefused(
             ErrorName.INVALID_NAME,
             f"{shown(name)} is no name for a bundle: it takes A-Z a-z 0-9 . _ + -, at most 255, and begins with none "
-            "of '.' and '-'; rename its folder on the seed",
+            f"of '.' and '-'; {advice}",
         )
 
 

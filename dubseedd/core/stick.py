@@ -60,7 +60,7 @@ def check_files(filesystem: str, sizes: Iterable[tuple[str, int]]) -> None:
 
 
 def room_needed(sizes: Iterable[int], cluster_bytes: int) -> int:
-    """Bytes that files of these sizes take on a stick which gives out room by the cluster; a folder takes one too."""
+    """Bytes that files take at most, where room is given out by the cluster: one more for each, for their folders."""
     return sum((-(-size // cluster_bytes) + 1) * cluster_bytes for size in sizes)
 
 

@@ -25,6 +25,9 @@ ALIGNMENT = 4096
 MARK_BYTES = 16 * BLOCK_BYTES
 """While a file is hashed, the BLAKE3 of its first so many bytes, twice so many and so on is noted."""
 
+HASH_BOUND = 0.9
+"""Where SHA-256 takes this part of the time, it is what holds a copy up."""
+
 PUBLISHED_MODE = 0o644
 
 Count = Callable[[int], None]
@@ -78,6 +81,21 @@ class Hashes:
     @property
     def digests(self) -> Digests:
         return Digests(self._sha256.hexdigest(), self._blake3.hexdigest())
+
+
+class HashWatch:
+    """Follows a copy: would it go faster if another file were hashed beside it?"""
+
+    def __init__(self, hashes: Hashes) -> None:
+        self._hashes = hashes
+        self._since, self._hashing = time.perf_counter(), hashes.seconds
+
+    def is_bound(self) -> bool:
+        """Was hashing what held the copy up, since this was last asked?"""
+        now, hashing = time.perf_counter(), self._hashes.seconds
+        bound = hashing - self._hashing >= HASH_BOUND * (now - self._since)
+        self._since, self._hashing = now, hashing
+        return bound
 
 
 def copy_file(

@@ -168,12 +168,18 @@ def exists(parent: int, name: str) -> bool:
     return True
 
 
-def put(folder: int, name: str, data: bytes) -> None:
-    """A small file, on the disk, for places where half a one does no harm: FAT takes no name of a draft."""
+def fresh(folder: int, name: str) -> int:
+    """The descriptor of a new file for everybody; whatever had that name is removed."""
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder)
-    with opened(name, FRESH, at=folder, mode=PLAIN_MODE) as descriptor:
-        os.fchmod(descriptor, PLAIN_MODE)
+    descriptor = os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)
+    os.fchmod(descriptor, PLAIN_MODE)
+    return descriptor
+
+
+def put(folder: int, name: str, data: bytes) -> None:
+    """A small file, on the disk, for places where half a one does no harm: FAT takes no name of a draft."""
+    with owned(fresh(folder, name)) as descriptor:
         write_all(descriptor, data)
         os.fsync(descriptor)
     os.fsync(folder)

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+from collections.abc import Collection
 from contextlib import suppress
+from typing import Self
 
 from dubseedd.core import about
 from dubseedd.core.about import About
@@ -17,7 +19,7 @@ class Former:
     """`digests` are the SHA-256 of its files by path; none where there is no bundle, or none that can be read."""
 
     def __init__(self, folder: int | None) -> None:
-        """`folder` is its descriptor, None where the name is free; it stays the caller's."""
+        """`folder` is its descriptor, closed at the end of a `with` block; None where the name is free."""
         self.folder = -1 if folder is None else folder
         self.manifest_sha256 = ""
         self.digests: dict[str, str] = {}
@@ -25,6 +27,13 @@ class Former:
             manifest = parse(tree.read_small(self.folder, MANIFEST, MAX_BYTES))
             self.manifest_sha256 = manifest.sha256
             self.digests = {entry.path: entry.sha256 for entry in manifest.entries}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.is_there:
+            os.close(self.folder)
 
     @property
     def is_there(self) -> bool:
@@ -37,18 +46,19 @@ class Former:
                 return os.fstat(descriptor).st_size == size
         return False
 
-    def strangers(self) -> list[str]:
-        """The paths of what lies in it and is no file of it, for which it would be refused."""
+    def strangers(self, anew: Collection[str]) -> tuple[str, ...]:
+        """The paths of what lies in it and is no file of it, nor of the bundle `anew`; for them it would be refused."""
         if not self.is_there:
-            return []
+            return ()
         kinds = ((path, tree.kind_of(status.st_mode)) for path, status in tree.walk(self.folder))
-        return [
+        return tuple(
             path
             for path, kind in kinds
             if path not in self.digests
+            and path not in anew
             and kind is not Kind.FOLDER
             and not (kind is Kind.FILE and may_be_unlisted(path))
-        ]
+        )
 
     def about(self, fresh: About) -> bytes:
         """Its dubnium-bundle.json, where that is whole and says the same as a fresh one; else the fresh one."""

@@ -14,6 +14,7 @@ from contextlib import suppress
 from uuid import UUID
 
 from dubseedd.core import mountinfo
+from dubseedd.core.bundle import shown
 from dubseedd.core.device import BlockDevice, Number
 from dubseedd.engine.durable import FOLDER, opened, read_file, write_file
 from dubseedd.errors import StoreTrouble
@@ -35,7 +36,8 @@ def open_seed(mount_point: str, device: BlockDevice, *, ours: bool) -> tuple[int
     except OSError as error:
         raise StoreTrouble(
             ErrorName.MOUNT_FAILED,
-            f"{mount_point}, where {device.node} is mounted, cannot be opened ({error.strerror}); plug it in again",
+            f"{shown(mount_point)}, where {device.node} is mounted, cannot be opened ({error.strerror}); "
+            "plug it in again",
         ) from error
     try:
         return root, _prove(root, device, ours=ours)

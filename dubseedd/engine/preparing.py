@@ -29,7 +29,7 @@ class Draft:
 
 def prepare(source: Source, name: str, wish: Wish) -> Draft:
     """Choose the files and judge them: SeedRefused with the first rule that the bundle would break."""
-    check_name(name)
+    check_name(name, advice="choose another: --name")
     selection = select(source.files.keys() | source.faults.keys(), wish)
     for path in selection.taken:
         if path in source.faults:

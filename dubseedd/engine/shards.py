@@ -18,7 +18,7 @@ from dubseedd.core.bundle import BundleFile
 from dubseedd.core.plan import Origin, Step
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import copying, tree
-from dubseedd.engine.copying import Count, Hashes
+from dubseedd.engine.copying import Count, Hashes, HashWatch
 from dubseedd.engine.durable import clone, owned
 from dubseedd.engine.lanes import Lanes
 from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError
@@ -30,8 +30,6 @@ from dubseedd.engine.trouble import reading_seed, writing_store
 from dubseedd.errors import SeedRefused
 
 MOST_LANES = 3
-HASH_BOUND = 0.9
-"""Where SHA-256 takes this part of the time, another file is hashed beside it."""
 TRAIL_BLOCKS = 2
 
 
@@ -242,7 +240,7 @@ class _Watch:
         self._shards = shards
         self._hashes = hashes
         self._trail = trail
-        self._since, self._hashing = time.perf_counter(), hashes.seconds
+        self._hashing = HashWatch(hashes)
 
     def passed(self, block: Block) -> None:
         self._shards.copied(block.length)
@@ -250,10 +248,5 @@ class _Watch:
         end = block.offset + block.length
         if end in self._hashes.marks:
             self._trail.reached(Mark(end, self._hashes.marks[end]))
-            self._look()
-
-    def _look(self) -> None:
-        now, hashing = time.perf_counter(), self._hashes.seconds
-        if hashing - self._hashing >= HASH_BOUND * (now - self._since):
-            self._shards.hash_bound()
-        self._since, self._hashing = now, hashing
+            if self._hashing.is_bound():
+                self._shards.hash_bound()

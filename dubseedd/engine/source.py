@@ -16,7 +16,7 @@ from dubseedd.core.bundle import shown
 from dubseedd.core.hfcache import Algorithm, Expected
 from dubseedd.engine import tree
 from dubseedd.engine.copying import Hashes
-from dubseedd.engine.pump import Block, Sink
+from dubseedd.engine.pump import Block, Pump, Sink
 from dubseedd.engine.trouble import reading_source
 from dubseedd.errors import Failure, SeedRefused
 from dubseedd.names import ABOUT, ErrorName
@@ -78,6 +78,15 @@ class Source:
             yield descriptor, hashes
         if expected is not None:
             check_digest(path, expected, hashes.wanted)
+
+    def sha256_of(self, path: str, pump: Pump) -> str:
+        """The SHA-256 of a file: what its name or a listing says, else that of its bytes."""
+        file = self.files[path]
+        if file.expected is not None and file.expected.algorithm is Algorithm.SHA256:
+            return file.expected.digest
+        with self.hashed(path) as (descriptor, hashes), reading_source(path):
+            pump.run(descriptor, file.size, hashes.sinks)
+        return hashes.digests.sha256
 
     def read(self, path: str, limit_bytes: int) -> bytes:
         """The bytes of a small file, at most one more than the limit; SeedRefused where they are not what they have

@@ -19,7 +19,7 @@ from typing import Self
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.stick import LEAFLET as LEAFLET_TEXT
 from dubseedd.engine import tree
-from dubseedd.engine.durable import FOLDER, PLAIN_MODE, exists, opened, owned, put, sync_file_system
+from dubseedd.engine.durable import FOLDER, PLAIN_MODE, exists, names_in, opened, owned, put, sync_file_system
 from dubseedd.engine.switch import Switch
 from dubseedd.engine.trouble import writing_stick
 from dubseedd.errors import CallRefused, Failure, SeedRefused
@@ -58,7 +58,8 @@ class Workshop:
                 undo.enter_context(owned(tree.make_folders(self._own, name))) for name in (NEW, DECIDED, FORMER)
             )
             self._switch = Switch(self.models, new, decided, former)
-            self._settle()
+            if any(map(names_in, (new, decided, former))):
+                self._settle()
             self._undo = undo.pop_all()
         return self
 

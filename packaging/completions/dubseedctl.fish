@@ -53,11 +53,11 @@ complete -c dubseedctl -n '__fish_seen_subcommand_from remove' -l json -d 'for p
 complete -c dubseedctl -n __fish_use_subcommand -a create -d 'make a bundle on a seed, or bring it up to date'
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l to -d 'a stick'\''s device or mount point, or any folder' -r -F -a '(__dubseedctl_seeds)'
-complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l name -d 'of the bundle; default: the model'\''s own' -r
+complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l name -d 'the bundle'\''s name; default: the model'\''s own' -r
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l revision -d 'of a cache: branch, tag or commit; default: main' -r
-complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l include -d 'take these as well' -r
-complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l exclude -d 'leave these out' -r
-complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l everything -d 'leave nothing out by itself'
+complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l include -d 'take what this pattern fits as well' -r
+complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l exclude -d 'leave out what this pattern fits' -r
+complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l everything -d 'leave out nothing but what --exclude names'
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l sign -d 'an OpenSSH key, or the public half of an agent'\''s' -r -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l config -d 'take this configuration file alone' -r -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l json -d 'for programs: {"schemaVersion": 1, "command": "seed …", …}'

@@ -139,7 +139,7 @@ def test_ctrl_c_ends_it_with_130(place: Path) -> None:
         ("absent", "absent cannot be opened (No such file or directory); name a device, a mounted seed or any folder"),
         ("dubseedd.toml", "dubseedd.toml cannot be opened (Not a directory)"),
         ("empty", "the seed has no folder models/"),
-        ("bare", "bare does not have any bundle; look into its models/"),
+        ("bare", "bare has no bundle; look into its models/"),
     ],
 )
 def test_what_is_no_seed_is_one_sentence(place: Path, capsys: Said, seed: str, words: str) -> None:

@@ -199,19 +199,31 @@ def test_what_is_damaged_on_the_stick_is_copied_anew(model: Path, seed: Path, cr
     check(seed / "models/tiny")
 
 
-def test_what_somebody_has_put_into_the_bundle_goes(model: Path, seed: Path, create: Create) -> None:
+def test_what_somebody_has_put_into_the_bundle_goes_and_is_told(model: Path, seed: Path, create: Create) -> None:
     """For it the whole bundle would be refused, by `check` and by every daemon."""
     create(model, seed)
     bundle = seed / "models/tiny"
     (bundle / "notes").mkdir()
     (bundle / "notes/mine.txt").write_text("mine")
     (bundle / "link").symlink_to("config.json")
-    done = create(model, seed, "--json")
-    told = document(done.stdout)["bundle"]
-    assert (told["outcome"], told["copied"]) == ("refreshed", 0)
+    done = create(model, seed)
+    lines = done.stdout.splitlines()
+    assert sorted(lines[-3].partition(": ")[2].split(", ")) == ["link", "notes/mine.txt"]
+    assert lines[-3].startswith("removed, no file of the bundle: ")
+    assert lines[-2].startswith("tiny is refreshed: 0 B copied, 9.54 MiB read back and right (")
     check(bundle)
     assert not (bundle / "link").is_symlink()
     assert document(create(model, seed, "--json").stdout)["bundle"]["outcome"] == "current"
+
+
+def test_it_is_told_as_well_where_the_bundle_is_another_one_now(model: Path, seed: Path, create: Create) -> None:
+    create(model, seed)
+    (seed / "models/tiny/mine.txt").write_text("mine")
+    write_files(model, {"config.json": CHANGED["config.json"], "new.txt": b"new"})
+    (seed / "models/tiny/new.txt").write_text("older")
+    told = document(create(model, seed, "--json").stdout)
+    assert told["notes"] == ["removed, no file of the bundle: mine.txt"]
+    check(seed / "models/tiny", {**CHANGED, "new.txt": b"new"})
 
 
 def test_the_litter_of_other_systems_may_stay(model: Path, seed: Path, create: Create) -> None:

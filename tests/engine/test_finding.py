@@ -203,6 +203,12 @@ def test_what_a_workstation_would_refuse_is_not_made(tmp_path: Path, files: dict
     assert refused(tmp_path / "tiny").error is error
 
 
+def test_a_name_that_no_bundle_may_have_is_refused_and_another_asked_for(home: Path) -> None:
+    with open_source(str(home), "", "") as source, pytest.raises(Failure, match=r"choose another: --name$") as caught:
+        prepare(source, "-tiny", Wish())
+    assert caught.value.error is ErrorName.INVALID_NAME
+
+
 def test_pickled_weights_that_are_asked_for_are_taken_with_a_note(tmp_path: Path) -> None:
     write_files(tmp_path / "tiny", {**FILES, "x.bin": b"x"})
     draft = drafted(tmp_path / "tiny", wish=Wish(include=("x.bin",)))

@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import parse
 from dubseedd.core.selection import Wish
+from dubseedd.engine import copying
 from dubseedd.engine.durable import FOLDER, opened
 from dubseedd.engine.finding import open_source
-from dubseedd.engine.making import Made, Making, Order
+from dubseedd.engine.making import Made, Making
 from dubseedd.engine.meter import Meter
+from dubseedd.engine.order import Order
 from dubseedd.engine.preparing import prepare
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.workshop import Workshop
@@ -47,15 +50,16 @@ def make(
     meanwhile: Callable[[JobState], None] = lambda _: None,
     filesystem: str = "ext4",
     stop: StopFlag | None = None,
+    meter: Meter | None = None,
 ) -> Made:
     """`meanwhile` happens as each phase begins."""
-    order = Order("tiny", "", "2026-01-31T12:00:00Z", "a test", filesystem)
     with ExitStack() as undo:
         source = undo.enter_context(open_source(str(model), "", ""))
         draft = prepare(source, "tiny", Wish())
+        order = Order("tiny", source, draft, "", "2026-01-31T12:00:00Z", "a test", filesystem)
         root = undo.enter_context(opened(str(seed), FOLDER))
         shop = undo.enter_context(Workshop(root, "models"))
-        return Making(shop, source, draft, order, Meter(on_phase=meanwhile), stop or StopFlag()).run()
+        return Making(shop, order, meter or Meter(on_phase=meanwhile), stop or StopFlag()).run()
 
 
 def damage(path: Path) -> None:
@@ -98,6 +102,49 @@ def test_what_stays_is_read_back_after_what_is_new_was_written(model: Path, seed
     made = make(model, seed, meanwhile=meanwhile)
     assert made.copied == len(FILES[SHARD]) + len(b'{"model_type": "newer"}')
     assert contents(seed / "models/tiny")[SHARD] == FILES[SHARD]
+
+
+def test_what_goes_bad_when_all_was_right_is_written_as_well(model: Path, seed: Path) -> None:
+    """A stick that fails does not wait until everything was read once."""
+    first, second = SHARD, "model-00002-of-00002.safetensors"
+    make(model, seed)
+    left = [first, second]
+
+    def meanwhile(phase: JobState) -> None:
+        if phase is JobState.VERIFYING and left:
+            damage(seed / "models/tiny" / left.pop(0))
+
+    made = make(model, seed, meanwhile=meanwhile)
+    assert made.copied == len(FILES[first]) + len(FILES[second])
+    assert contents(seed / "models/tiny").items() >= FILES.items()
+
+
+class Lanes(Meter):
+    """Sees which threads write large files, and lets none of them end one before so many have."""
+
+    def __init__(self, at_once: int) -> None:
+        super().__init__()
+        self.threads: set[int] = set()
+        self._together = threading.Barrier(at_once)
+
+    def finished(self, files: int = 1) -> None:
+        super().finished(files)
+        if self.current_file.endswith(".safetensors"):
+            self.threads.add(threading.get_ident())
+            self._together.wait(timeout=30)
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one processor hashes one file")
+@pytest.mark.parametrize(("bound", "at_once"), [(0.0, 2), (2.0, 1)], ids=["hashing", "the stick"])
+def test_a_second_file_is_written_beside_the_first_only_where_hashing_holds_that_up(
+    model: Path, seed: Path, monkeypatch: pytest.MonkeyPatch, bound: float, at_once: int
+) -> None:
+    monkeypatch.setattr(copying, "HASH_BOUND", bound)
+    monkeypatch.setattr(copying, "MARK_BYTES", copying.BLOCK_BYTES)
+    meter = Lanes(at_once)
+    make(model, seed, meter=meter)
+    assert len(meter.threads) == at_once
+    assert contents(seed / "models/tiny").items() >= FILES.items()
 
 
 @pytest.mark.parametrize("phase", [JobState.COPYING, JobState.VERIFYING])

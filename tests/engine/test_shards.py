@@ -11,7 +11,7 @@ import pytest
 from dubseedd.core.config import Config, build
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.overlap import Way
-from dubseedd.engine import shards
+from dubseedd.engine import copying
 from dubseedd.engine.copying import MARK_BYTES
 from dubseedd.engine.durable import FOLDER, names_in, opened
 from dubseedd.engine.meter import Meter
@@ -152,7 +152,7 @@ class TestBesideTheCopy:
 def test_several_files_at_once_where_hashing_holds_them_up(
     models: Path, sync: Syncing, in_store: InStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "HASH_BOUND", 0.0)
+    monkeypatch.setattr(copying, "HASH_BOUND", 0.0)
     files = model_files(shards=3, shard_bytes=MARK_BYTES + 5 * MIB)
     write_bundle(models / "tiny", files)
     sync("tiny")

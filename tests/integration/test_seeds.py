@@ -339,6 +339,17 @@ def test_what_somebody_else_has_mounted_is_used_where_it_is(
         assert succeeds("findmnt", "--source", stick.node)
 
 
+def test_the_name_of_a_mount_point_cannot_speak_to_the_terminal(
+    ctl: Ctl, make_stick: MakeStick, plug: PlugIn, tmp_path: Path
+) -> None:
+    stick = plug(make_stick({"tiny": FILES}))
+    run("udevadm", "settle", "--timeout=30")
+    with mounted(stick.node, tmp_path / "mnt\x1b[2J"):
+        done = ctl("check", stick.node)
+    assert r"/mnt\x1b[2J (mounted without" in done.stdout.splitlines()[0]
+    assert "\x1b" not in done.stdout
+
+
 def test_a_device_or_a_mount_that_the_daemon_would_not_take_is_refused(
     ctl: Ctl, make_stick: MakeStick, plug: PlugIn, tmp_path: Path, config: Path
 ) -> None:

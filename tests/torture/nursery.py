@@ -104,9 +104,9 @@ def serve(requests_fd: int, answers_fd: int, folder: str) -> None:
 
 def _shrink() -> None:
     """Let a file of 5 MiB go all the ways of one of many GiB: more blocks than a ring has, marks, a trail behind it."""
-    from dubseedd.engine import copying, making, pump, second_look, shards, trailing  # noqa: PLC0415
+    from dubseedd.engine import copying, pump, second_look, shards, trailing, writing  # noqa: PLC0415
 
-    for module in (copying, making, pump, shards):
+    for module in (copying, pump, shards, writing):
         module.BLOCK_BYTES = 256 << 10
     for module in (copying, second_look):
         module.MARK_BYTES = 1 << 20

@@ -5,6 +5,7 @@ ends, the machine is left as it was.
 """
 
 import argparse
+import compileall
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import dubseedd
 from dubseedd.names import DEFAULT_LABEL
 from tools.bench.disk import takes_direct_io
 from tools.bench.order import Order
@@ -102,6 +104,7 @@ def measure(order: Order, names: Sequence[str], output: Path) -> list[Part]:
 def bench(options: argparse.Namespace) -> int:
     refuse_what_cannot_be()
     refuse_neighbours(options.label)
+    compileall.compile_dir(Path(dubseedd.__file__).parent, quiet=1)  # as an installed program is
     with ExitStack() as undo:
         folder = Path(tempfile.mkdtemp(prefix="dubseedd-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")))
         undo.callback(shutil.rmtree, folder)
