@@ -29,6 +29,7 @@ from dubseedd.core.manifest import Manifest
 from dubseedd.core.safetensors import LENGTH_BYTES
 from dubseedd.engine import tree
 from dubseedd.engine.pump import ReadError
+from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.trouble import writing_store, wrong_on_disk
 from dubseedd.errors import Failure
 
@@ -57,6 +58,17 @@ class Contents:
         self.indexes = sorted(self.whole - {CONFIG})
         self.weights = frozenset(path for path in manifest.paths if is_weights(path))
         self._verified = {entry.path: entry.sha256 for entry in manifest.entries if entry.path in self.whole}
+
+    def judge_all(self, stop: StopFlag) -> Iterator[str]:
+        """Judge everything, the small before the large; yields notes. Raises the reason of the stop flag, too."""
+        for path in sorted(self.whole):
+            yield from self.judge(path)
+        for path in sorted(self.weights):
+            stop.check()
+            self.judge_weights(path)
+        for index, shard, named in self.shards():
+            stop.check()
+            self.compare(index, shard, named)
 
     def judge(self, path: str) -> tuple[str, ...]:
         """Judge one of `whole`; returns notes. Raises what `changed` gives where its bytes are others by now."""

@@ -7,9 +7,11 @@ Between the two the caller may wait: for an inhibitor, for another publication, 
 """
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Verdict, make_plan
@@ -60,16 +62,12 @@ class BundleSync:
         self._tools = tools
         self._meter = tools.meter
         self._undo = ExitStack()
-        self._staging: Staging | None = None
-        self._adoption: adopting.Adoption | None = None
-        self._receipt: Receipt | None = None
         self._replacing: Identity | None = None
-        self._seed_uuid = ""
-        self._signer = ""
+        self._switch: Callable[[], Receipt] | None = None
 
     def close(self) -> None:
         self._undo.close()
-        self._staging = self._adoption = self._receipt = None
+        self._switch = None
 
     def prepare(self, seed: SeedFolder) -> Readiness:
         """Bring the bundle to where only the switch is missing; the seed is not needed after. Raises a Failure."""
@@ -81,12 +79,10 @@ class BundleSync:
 
     def _prepare(self, seed: SeedFolder) -> Readiness:
         self._meter.enter(JobState.PLANNING)
-        self._seed_uuid = seed.uuid
         with writing_store(self._wish.name):
             for receipt in publishing.settle_bundle(self._store, self._wish.name):
                 self._tools.settled(receipt)
         bundle = self._examine(seed)
-        self._signer = bundle.signer
         with writing_store(bundle.name):
             verdict, _ = self._store.verdict(bundle.name, bundle.manifest.sha256, len(bundle.files))
         if verdict is Verdict.CURRENT:
@@ -94,32 +90,18 @@ class BundleSync:
             self._meter.files_total = self._meter.files_done = len(bundle.files)
             return Readiness.CURRENT
         if verdict is Verdict.FOREIGN and not self._wish.dry_run:
-            readiness = self._take_over(bundle)
+            readiness = self._take_over(bundle, seed.uuid)
             if readiness is not None:
                 return readiness
         return self._stage(bundle, seed)
 
     def publish(self) -> Receipt:
         """Make the prepared bundle visible; returns its receipt. What is acknowledged is on the disk."""
+        if self._switch is None:
+            raise AssertionError("published before it was prepared")
         self._meter.enter(JobState.PUBLISHING)
         with writing_store(self._wish.name):
-            if self._adoption is not None:
-                return adopting.seal(
-                    self._store,
-                    self._adoption,
-                    installed_at=_now(),
-                    seed_uuid=self._seed_uuid,
-                    signer=self._signer,
-                )
-            if self._staging is None or self._receipt is None:
-                raise AssertionError("published before it was prepared")
-            return publishing.publish(
-                self._store,
-                self._staging,
-                self._receipt,
-                keep_previous=self._tools.config.store.keep_previous,
-                replacing=self._replacing,
-            )
+            return self._switch()
 
     # Planning
 
@@ -135,7 +117,7 @@ class BundleSync:
             )
         return bundle
 
-    def _take_over(self, bundle: Examined) -> Readiness | None:
+    def _take_over(self, bundle: Examined, seed_uuid: str) -> Readiness | None:
         """Deal with a folder that is not ours: adopted as the seed's version, adopted as an older one and then updated
         (None), or replaced on request (None); else ForeignBundle."""
         self._meter.enter(JobState.VERIFYING)
@@ -144,10 +126,10 @@ class BundleSync:
         if isinstance(found, adopting.Adoption):
             if found.manifest.sha256 == bundle.manifest.sha256:
                 self._judge_in_place(bundle)
-                self._adoption = found
+                self._switch = partial(self._seal, found, seed_uuid, bundle.signer)
                 return Readiness.ADOPTABLE
             with writing_store(bundle.name):
-                self._tools.adopted(adopting.seal(self._store, found, installed_at=_now(), seed_uuid=""))
+                self._tools.adopted(self._seal(found))
         elif self._wish.replace_foreign and found.replaceable:
             self._replacing = found.replaceable
         else:
@@ -155,18 +137,13 @@ class BundleSync:
         self._meter.enter(JobState.PLANNING)
         return None
 
+    def _seal(self, adoption: adopting.Adoption, seed_uuid: str = "", signer: str = "") -> Receipt:
+        return adopting.seal(self._store, adoption, installed_at=_now(), seed_uuid=seed_uuid, signer=signer)
+
     def _judge_in_place(self, bundle: Examined) -> None:
         with writing_store(bundle.name), tree.opened_folder(self._store.root, bundle.name) as folder:
-            contents = Contents(folder, bundle.manifest)
-            for path in sorted(contents.whole):
-                for note in contents.judge(path):
-                    self._tools.note(f"{bundle.name}: {note}")
-            for path in sorted(contents.weights):
-                self._tools.stop.check()
-                contents.judge_weights(path)
-            for index, shard, named in contents.shards():
-                self._tools.stop.check()
-                contents.compare(index, shard, named)
+            for note in Contents(folder, bundle.manifest).judge_all(self._tools.stop):
+                self._tools.note(f"{bundle.name}: {note}")
 
     def _stage(self, bundle: Examined, seed: SeedFolder) -> Readiness:
         self._tools.stop.check()
@@ -179,7 +156,7 @@ class BundleSync:
             return Readiness.PLANNED
         self._undo.enter_context(self._store.working_on(digest))
         with writing_store(bundle.name):
-            staging = self._staging = self._undo.enter_context(Staging(self._store.staging, digest))
+            staging = self._undo.enter_context(Staging(self._store.staging, digest))
             staging.prune(bundle.manifest.paths)
         plan = make_plan(bundle.files, staging.records.keys(), twins, staging.parts())
         self._count(plan)
@@ -189,9 +166,17 @@ class BundleSync:
         if self._tools.config.sync.read_back:
             filling.read_all_back(plan)
         with writing_store(MANIFEST):
-            self._receipt = self._draw_up_receipt(bundle, staging, seed.uuid)
+            receipt = self._draw_up_receipt(bundle, staging, seed.uuid)
         if self._tools.config.sync.read_back:
             filling.read_manifest_back()
+        self._switch = partial(
+            publishing.publish,
+            self._store,
+            staging,
+            receipt,
+            keep_previous=self._tools.config.store.keep_previous,
+            replacing=self._replacing,
+        )
         return Readiness.STAGED
 
     def _count(self, plan: Plan) -> None:
