@@ -106,7 +106,9 @@ class BundleSync:
     # Planning
 
     def _examine(self, seed: SeedFolder) -> Examined:
-        bundle = seed.examine(self._wish.name, note=self._tools.note)
+        bundle = seed.examine(self._wish.name)
+        for note in bundle.notes:
+            self._tools.note(f"{bundle.name}: {note}")
         wanted = self._wish.manifest_sha256
         if wanted and bundle.manifest.sha256 != wanted:
             raise SeedRefused(
