@@ -36,9 +36,6 @@ class FileRecord:
         """One JSON object."""
         return _encode({name: getattr(self, name) for name in _FILE_FIELDS}).encode()
 
-    def untouched(self, *, size: int, mtime_ns: int, inode: int) -> bool:
-        return (self.size, self.mtime_ns, self.inode) == (size, mtime_ns, inode)
-
 
 _FILE_FIELDS = tuple(field.name for field in fields(FileRecord))
 _encode = json.JSONEncoder(ensure_ascii=False).encode

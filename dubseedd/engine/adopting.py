@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dubseedd.core.bundle import BundleFile, Kind, check_bound_name, format_of, is_litter, shown
+from dubseedd.core.bundle import Kind, check_bound_name, format_of, is_litter, shown
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.core.receipt import Receipt
-from dubseedd.engine import copying, publishing, tree
+from dubseedd.engine import copying, tree
 from dubseedd.engine.durable import Identity, identity, write_file
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
+from dubseedd.engine.records import record_below
 from dubseedd.engine.staging import FOLDER_MODE
 from dubseedd.engine.store import Store, StoreView
 from dubseedd.errors import Failure, SeedRefused, StoreTrouble
@@ -164,11 +165,9 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str,
             write_file(folder, MANIFEST, manifest.raw, drafts=store.own, mode=copying.PUBLISHED_MODE)
         receipt = Receipt(
             name=adoption.name,
-            manifest=publishing.record_of(folder, BundleFile(MANIFEST, len(manifest.raw), manifest.sha256), blake3=""),
+            manifest=record_below(folder, MANIFEST, sha256=manifest.sha256, blake3=""),
             files=tuple(
-                publishing.record_of(
-                    folder, BundleFile(entry.path, 0, entry.sha256), blake3=adoption.blake3[entry.path]
-                )
+                record_below(folder, entry.path, sha256=entry.sha256, blake3=adoption.blake3[entry.path])
                 for entry in manifest.entries
             ),
             folder=identity(folder),

@@ -26,6 +26,7 @@ from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import PUBLISHED_MODE, Hashes
 from dubseedd.engine.durable import FRESH, owned, sync_file_system, write_all
 from dubseedd.engine.pump import Block, Pump, ReadError
+from dubseedd.engine.records import record
 from dubseedd.engine.second_look import mismatch
 from dubseedd.engine.transfer import Transfer
 from dubseedd.engine.tree import Folders
@@ -231,7 +232,7 @@ def _write(file: BundleFile, data: _Data, targets: Folders) -> FileRecord:
         status = os.fstat(target)
         if stat.S_IMODE(status.st_mode) != PUBLISHED_MODE:
             os.fchmod(target, PUBLISHED_MODE)
-    return FileRecord(file.path, file.size, file.sha256, data.blake3, status.st_mtime_ns, status.st_ino)
+    return record(file.path, status, sha256=file.sha256, blake3=data.blake3)
 
 
 def _fresh(folder: int, name: str) -> int:

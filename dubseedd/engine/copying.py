@@ -90,7 +90,7 @@ def copy_file(
     passed: Sink = lambda _: None,
     keep_cached: bool = False,
     allocate: bool = True,
-) -> Digests:
+) -> None:
     """Copy the descriptor `source` up to `size` to the descriptor `target`, from where `hashes` are on, and fsync it.
 
     `passed` is told of each block that was hashed and written. Room is taken beforehand, unless the file system would
@@ -109,7 +109,6 @@ def copy_file(
     )
     os.ftruncate(target, size)
     os.fsync(target)
-    return hashes.digests
 
 
 def digest_file(pump: Pump, folder: int, name: str, size: int, *, count: Count) -> Hashes:

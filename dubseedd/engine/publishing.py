@@ -19,7 +19,6 @@ import stat
 from contextlib import suppress
 from dataclasses import replace
 
-from dubseedd.core.bundle import BundleFile
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.receipt import Displaced, FileRecord, Receipt
 from dubseedd.engine import tree
@@ -36,6 +35,7 @@ from dubseedd.engine.durable import (
     rename,
     write_file,
 )
+from dubseedd.engine.records import record_below
 from dubseedd.engine.staging import FOLDER_MODE, RECEIPT, TREE, Staging
 from dubseedd.engine.store import Store, receipt_file
 from dubseedd.errors import StoreTrouble
@@ -75,14 +75,7 @@ def publish(
 def write_manifest(copy: Staging, manifest: Manifest) -> FileRecord:
     """Put SHA256SUMS into the staged tree."""
     write_file(copy.tree, MANIFEST, manifest.raw, drafts=copy.folder, mode=PUBLISHED_MODE)
-    return record_of(copy.tree, BundleFile(MANIFEST, len(manifest.raw), manifest.sha256), blake3="")
-
-
-def record_of(root: int, file: BundleFile, *, blake3: str) -> FileRecord:
-    """The record of a file as it lies below `root` now."""
-    with tree.opened_file(root, file.path) as descriptor:
-        status = os.fstat(descriptor)
-    return FileRecord(file.path, status.st_size, file.sha256, blake3, status.st_mtime_ns, status.st_ino)
+    return record_below(copy.tree, MANIFEST, sha256=manifest.sha256, blake3="")
 
 
 def settle_one(store: Store, manifest_sha256: str, *, bundle: str = "") -> list[Receipt]:

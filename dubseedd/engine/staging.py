@@ -23,6 +23,7 @@ from dubseedd.core.bundle import Kind
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import tree
 from dubseedd.engine.durable import FOLDER, exists, make_folder, names_in, opened, owned, reading, write_all
+from dubseedd.engine.records import untouched
 from dubseedd.errors import Failure
 
 TREE = "tree"
@@ -71,10 +72,9 @@ class Staging:
     def _holds(self, record: FileRecord) -> bool:
         try:
             with tree.opened_file(self.tree, record.path) as descriptor:
-                status = os.fstat(descriptor)
+                return untouched(record, os.fstat(descriptor))
         except OSError:
             return False
-        return record.untouched(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
 
     def open_folder(self, path: str) -> int:
         """The descriptor of a folder of the tree, made as needed; "" is the tree itself. The caller closes it."""

@@ -31,7 +31,7 @@ from typing import Any, Self
 
 from dubseedd.core.bundle import Format, Kind, format_of
 from dubseedd.core.plan import Verdict, judge
-from dubseedd.core.receipt import FileRecord, Receipt
+from dubseedd.core.receipt import Receipt
 from dubseedd.engine import staging, tree
 from dubseedd.engine.durable import (
     DRAFT,
@@ -46,6 +46,7 @@ from dubseedd.engine.durable import (
     reading,
     write_file,
 )
+from dubseedd.engine.records import untouched
 from dubseedd.errors import NO_ERROR, CallRefused, Failure, StoreTrouble
 from dubseedd.names import ErrorName
 
@@ -200,7 +201,7 @@ class StoreView:
                 if tree.kind_of(status.st_mode) is Kind.FOLDER:
                     continue
                 record = wanted.pop(path, None)
-                if record and not _same(record, status):
+                if record and not untouched(record, status):
                     return False
             return not wanted
         return False
@@ -328,10 +329,6 @@ def receipt_file(name: str) -> str:
     if len(os.fsencode(plain)) <= NAME_MAX:
         return plain
     return f"-{hashlib.sha256(os.fsencode(name)).hexdigest()}.json"
-
-
-def _same(record: FileRecord, status: os.stat_result) -> bool:
-    return record.untouched(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
 
 
 def _cannot_open(path: str, error: OSError) -> str:

@@ -60,13 +60,6 @@ def test_its_size_is_that_of_its_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "same"), [({}, True), ({"size": 11}, False), ({"mtime_ns": 1}, False), ({"inode": 1}, False)]
-)
-def test_a_file_is_untouched_as_long_as_size_time_and_inode_are(change: dict[str, int], same: bool) -> None:
-    assert FILE.untouched(**{"size": 10, "mtime_ns": 123, "inode": 456, **change}) is same
-
-
-@pytest.mark.parametrize(
     "raw", [b"", b"{", b"[]", b"{}", b'{"schemaVersion": 2}', b'{"schemaVersion": 1}', b"[" * 100_000]
 )
 def test_what_is_no_receipt_is_a_trouble_of_the_store(raw: bytes) -> None:
