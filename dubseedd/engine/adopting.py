@@ -19,7 +19,6 @@ from dubseedd.engine.durable import Identity, identity, write_file
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.records import record_below
-from dubseedd.engine.staging import FOLDER_MODE
 from dubseedd.engine.store import Store, StoreView
 from dubseedd.errors import Failure, SeedRefused, StoreTrouble
 from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
@@ -196,7 +195,7 @@ def _settle_down(root: int, path: str, *, is_folder: bool) -> None:
     """The mode of the store, and on the disk; through a descriptor, for a name may have become a link."""
     opened = tree.opened_folder(root, path) if is_folder else tree.opened_file(root, path)
     with opened as descriptor:
-        os.fchmod(descriptor, FOLDER_MODE if is_folder else copying.PUBLISHED_MODE)
+        os.fchmod(descriptor, tree.FOLDER_MODE if is_folder else copying.PUBLISHED_MODE)
         os.fsync(descriptor)
 
 

@@ -36,7 +36,7 @@ from dubseedd.engine.durable import (
     write_file,
 )
 from dubseedd.engine.records import record_below
-from dubseedd.engine.staging import FOLDER_MODE, RECEIPT, TREE, Staging
+from dubseedd.engine.staging import RECEIPT, TREE, Staging
 from dubseedd.engine.store import Store, receipt_file
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import MANIFEST, ErrorName
@@ -137,7 +137,7 @@ def _sync_folders(root: int) -> None:
     for path in [*sorted(folders, reverse=True), ""]:
         with tree.opened_folder(root, path) as folder:
             with suppress(PermissionError):
-                os.fchmod(folder, FOLDER_MODE)
+                os.fchmod(folder, tree.FOLDER_MODE)
             try:
                 os.fsync(folder)
             except OSError as error:

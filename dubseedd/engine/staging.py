@@ -29,7 +29,6 @@ from dubseedd.errors import Failure
 TREE = "tree"
 RECORDS = "files.jsonl"
 RECEIPT = "receipt.json"
-FOLDER_MODE = 0o755
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -53,7 +52,7 @@ class Staging:
         self._lock = threading.Lock()
         with ExitStack() as undo:
             self.folder = undo.enter_context(owned(make_folder(root, manifest_sha256, mode=0o700)))
-            self.tree = undo.enter_context(owned(make_folder(self.folder, TREE, mode=FOLDER_MODE)))
+            self.tree = undo.enter_context(owned(make_folder(self.folder, TREE, mode=tree.FOLDER_MODE)))
             os.utime(self.folder)
             whole, self.marks = read_log(self.folder)
             self.records = {path: record for path, record in whole.items() if self._holds(record)}
@@ -78,14 +77,7 @@ class Staging:
 
     def open_folder(self, path: str) -> int:
         """The descriptor of a folder of the tree, made as needed; "" is the tree itself. The caller closes it."""
-        descriptor = os.dup(self.tree)
-        for component in path.split("/") if path else ():
-            try:
-                following = make_folder(descriptor, component, mode=FOLDER_MODE)
-            finally:
-                os.close(descriptor)
-            descriptor = following
-        return descriptor
+        return tree.make_folders(self.tree, path)
 
     def knows(self, path: str) -> bool:
         """Is there a record of this file, or a mark?"""

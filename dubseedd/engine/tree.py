@@ -6,7 +6,7 @@ Everything is reached from the descriptor of a folder by one component at a time
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Self
 
 from dubseedd.core.bundle import Found, Kind, shown
@@ -60,20 +60,20 @@ def make_folders(root: int, path: str) -> int:
     return descriptor
 
 
-def open_file(root: int, path: str, *, flags: int = FILE) -> int:
+def open_file(root: int, path: str) -> int:
     """The descriptor of a regular file below `root`; OSError where there is none, SeedRefused where it is no file."""
     folder, _, name = path.rpartition("/")
     with opened_folder(root, folder) as parent:
-        return open_in(parent, name, path, flags=flags)
+        return open_in(parent, name, path)
 
 
-def open_in(folder: int, name: str, path: str, *, flags: int = FILE) -> int:
+def open_in(folder: int, name: str, path: str) -> int:
     """`open_file` for a file right in a folder; `path` is what it is called in the error.
 
     What is no file is not opened: of some devices, a watchdog is one, that alone is a command.
     """
     _check_regular(os.lstat(name, dir_fd=folder), path)
-    descriptor = os.open(name, flags, dir_fd=folder)
+    descriptor = os.open(name, FILE, dir_fd=folder)
     try:
         _check_regular(os.fstat(descriptor), path)
     except SeedRefused:
@@ -84,31 +84,19 @@ def open_in(folder: int, name: str, path: str, *, flags: int = FILE) -> int:
 
 def _check_regular(status: os.stat_result, path: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise _unsafe(path)
+        raise SeedRefused(
+            ErrorName.UNSAFE_FILE, f"{shown(path)} is no regular file; remove it from the bundle", file=path
+        )
 
 
-def _unsafe(path: str) -> SeedRefused:
-    return SeedRefused(ErrorName.UNSAFE_FILE, f"{shown(path)} is no regular file; remove it from the bundle", file=path)
-
-
-@contextmanager
-def opened_file(root: int, path: str) -> Iterator[int]:
+def opened_file(root: int, path: str) -> AbstractContextManager[int]:
     """`open_file` for the length of a block."""
-    descriptor = open_file(root, path)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return owned(open_file(root, path))
 
 
-@contextmanager
-def opened_folder(root: int, path: str) -> Iterator[int]:
+def opened_folder(root: int, path: str) -> AbstractContextManager[int]:
     """`open_folder` for the length of a block."""
-    descriptor = open_folder(root, path)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return owned(open_folder(root, path))
 
 
 def opened_parent(root: int, path: str) -> AbstractContextManager[int]:
