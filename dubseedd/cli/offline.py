@@ -16,10 +16,10 @@ from dubseedd.cli.progress import Display, display
 from dubseedd.cli.views import NO_ERROR, Error, JobView
 from dubseedd.cli.working import watched
 from dubseedd.core import tidings
-from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
 from dubseedd.core.events import Event
 from dubseedd.core.receipt import Receipt
+from dubseedd.core.sentence import shown
 from dubseedd.core.tidings import Tiding
 from dubseedd.engine.configfile import load
 from dubseedd.engine.history import History

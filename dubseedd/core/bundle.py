@@ -19,7 +19,8 @@ from enum import StrEnum
 from fnmatch import translate
 
 from dubseedd.core.enrolment import NOBODY, Enrolment
-from dubseedd.core.manifest import SHOWN_CHARACTERS, Manifest
+from dubseedd.core.manifest import Manifest
+from dubseedd.core.sentence import shown
 from dubseedd.errors import SeedRefused
 from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
 
@@ -95,12 +96,6 @@ class Accepted:
     files: tuple[BundleFile, ...]
     notes: tuple[str, ...]
     format: Format
-
-
-def shown(path: str) -> str:
-    """A name from a seed, fit for a sentence: what is not printable is escaped, the end of a very long one left out."""
-    start = path if len(path) <= SHOWN_CHARACTERS else f"{path[:SHOWN_CHARACTERS]}…"
-    return start if start.isprintable() and start else ascii(start)
 
 
 def is_litter(path: str) -> bool:

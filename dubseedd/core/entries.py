@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 
 MAX_VALUE_BYTES = 16 << 10
 """A value that is read as a whole is not longer than this."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dubseedd.core.enrolment import signed_by
 from dubseedd.core.receipt import Receipt
+from dubseedd.core.sentence import signed_by
 from dubseedd.names import EventName, Field
 
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dubseedd.core.bundle import Kind, check_bound_name, format_of, is_litter, shown
+from dubseedd.core.bundle import Kind, check_bound_name, format_of, is_litter
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.core.receipt import Receipt
+from dubseedd.core.sentence import shown
 from dubseedd.engine import copying, tree
 from dubseedd.engine.durable import Identity, identity, write_file
 from dubseedd.engine.meter import Meter

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dubseedd.core.bundle import BundleFile, shown
+from dubseedd.core.bundle import BundleFile
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import make_plan
+from dubseedd.core.sentence import shown
 from dubseedd.engine import copying
 from dubseedd.engine.contents import Contents
 from dubseedd.engine.durable import owned

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from dubseedd.core import gguf, safetensors
-from dubseedd.core.bundle import CONFIG, shown
+from dubseedd.core.bundle import CONFIG
 from dubseedd.core.content import (
     GGUF,
     MAX_INDEXES_OF_A_SHARD,
@@ -27,6 +27,7 @@ from dubseedd.core.content import (
 )
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.safetensors import LENGTH_BYTES
+from dubseedd.core.sentence import shown
 from dubseedd.engine import tree
 from dubseedd.engine.pump import ReadError
 from dubseedd.engine.stop import StopFlag

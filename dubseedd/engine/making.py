@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from blake3 import blake3
 
 from dubseedd.core.about import About
-from dubseedd.core.bundle import shown
 from dubseedd.core.hfcache import Algorithm
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import Entry, Manifest, parse, render, sums
+from dubseedd.core.sentence import shown
 from dubseedd.core.stick import PREALLOCATES, check_files, check_room, room_needed
 from dubseedd.engine import copying, openssh, tree
 from dubseedd.engine.copying import Digests, Hashes

@@ -22,10 +22,10 @@ from dubseedd.core.bundle import (
     check_cache_tree,
     check_name,
     is_litter,
-    shown,
 )
 from dubseedd.core.config import Config
 from dubseedd.core.manifest import MAX_BYTES, RECIPE, Manifest, parse
+from dubseedd.core.sentence import shown
 from dubseedd.engine import tree
 from dubseedd.engine.durable import FOLDER, exists, opened, owned
 from dubseedd.engine.enrolment import enrolled_in, proven

@@ -4,10 +4,10 @@ SHA256SUMS.sig is OpenSSH's, namespace dubnium-seed, of the bytes of SHA256SUMS.
 and lists the very files and digests of SHA256SUMS. Of the forms that have a key enrolled, one valid signature suffices.
 """
 
-from dubseedd.core.bundle import shown
 from dubseedd.core.enrolment import Enrolment
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.oms import Malformed
+from dubseedd.core.sentence import shown
 from dubseedd.engine import openssh, tree
 from dubseedd.engine.trouble import reading_seed
 from dubseedd.errors import SeedRefused

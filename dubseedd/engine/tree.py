@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import Self
 
-from dubseedd.core.bundle import Found, Kind, shown
+from dubseedd.core.bundle import Found, Kind
 from dubseedd.core.manifest import MAX_BYTES, MAX_DEPTH
+from dubseedd.core.sentence import shown
 from dubseedd.engine.durable import FOLDER, owned
 from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 from dubseedd.engine.pump import ReadError
 from dubseedd.errors import SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName

@@ -3,9 +3,9 @@
 import os
 from typing import Any
 
-from dubseedd.core.bundle import shown
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.receipt import FileRecord, Receipt
+from dubseedd.core.sentence import shown
 from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import Count
 from dubseedd.engine.meter import Meter

@@ -14,11 +14,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 
 from dubseedd.core import tidings
-from dubseedd.core.bundle import shown
 from dubseedd.core.config import Automatic, Config
 from dubseedd.core.device import BlockDevice, BlockEvent, Change, Number, Plugs, check_filesystem, check_loop
-from dubseedd.core.enrolment import signed_by
 from dubseedd.core.lifecycle import SeedState
+from dubseedd.core.sentence import shown, signed_by
 from dubseedd.engine.scanning import Offer
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import Wish
