@@ -219,7 +219,7 @@ def _record(store: Store, tiding: Tiding) -> None:
     """Write an event into the history. What was done stands even where that cannot be."""
     event, sentence, fields = tiding
     try:
-        History(store.own).append(Event(event, sentence, _now(), {Field.EVENT: event.value, **fields}))
+        History(store.own).append(Event(event, sentence, _now(), fields))
     except OSError as error:
         complain(f"the history of {store.path} cannot be written ({error.strerror}); make room there")
 
