@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import struct
 import threading
 from collections.abc import Iterable, Iterator
@@ -181,9 +182,8 @@ def put(folder: int, name: str, data: bytes) -> None:
 
 def remove(folder: int, name: str) -> None:
     """Remove whatever has this name, a folder with all that is in it; that there is nothing is success."""
-    try:
-        shutil.rmtree(name, dir_fd=folder)
-    except NotADirectoryError:
-        os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        return
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+            shutil.rmtree(name, dir_fd=folder)
+        else:
+            os.unlink(name, dir_fd=folder)

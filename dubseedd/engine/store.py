@@ -19,7 +19,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import shutil
 import stat
 import threading
 import time
@@ -44,6 +43,7 @@ from dubseedd.engine.durable import (
     opened,
     owned,
     reading,
+    remove,
     write_file,
 )
 from dubseedd.engine.records import untouched
@@ -274,7 +274,7 @@ class Store(StoreView):
     def _tidy(self) -> None:
         """Remove what a crash has left half removed or half written."""
         for name in names_in(self._trash):
-            shutil.rmtree(name, dir_fd=self._trash)
+            remove(self._trash, name)
         for folder in (self.own, self.receipts):
             for name in names_in(folder):
                 if name.startswith(DRAFT):
@@ -312,15 +312,12 @@ class Store(StoreView):
             return fresh
 
     def discard(self, parent: int, name: str) -> None:
-        """Remove a folder of our own: it is gone at once, whatever comes in between."""
+        """Remove what is our own: it is gone at once, whatever comes in between."""
         trash = f"{time.time_ns()}-{threading.get_ident()}"
         with suppress(FileNotFoundError):
             os.rename(name, trash, src_dir_fd=parent, dst_dir_fd=self._trash)
             os.fsync(parent)
-            if stat.S_ISDIR(os.stat(trash, dir_fd=self._trash, follow_symlinks=False).st_mode):
-                shutil.rmtree(trash, dir_fd=self._trash)
-            else:
-                os.unlink(trash, dir_fd=self._trash)
+            remove(self._trash, trash)
 
 
 def receipt_file(name: str) -> str:

@@ -74,7 +74,8 @@ def test_folders_without_end_in_a_bundle_make_it_an_update(models: Path, sync: S
 
 def test_what_a_crash_left_half_removed_or_half_written_is_gone_at_the_next_start(store: Store) -> None:
     own = Path(store.path) / ".dubseed"
-    write_files(own / "trash/1", {"a/b": b"x"})
+    write_files(own / "trash", {"1/a/b": b"x", "2": b"x"})
+    (own / "trash/3").symlink_to("1")
     (own / "receipts/\\123").write_bytes(b"half")
     path = store.path
     store.close()
