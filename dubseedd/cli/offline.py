@@ -28,7 +28,8 @@ from dubseedd.engine.meter import Meter
 from dubseedd.engine.scanning import Offer, SeedFolder
 from dubseedd.engine.settling import settle
 from dubseedd.engine.stop import StopFlag
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.engine.transfer import SyncTools
 from dubseedd.engine.trouble import writing_store

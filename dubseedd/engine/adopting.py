@@ -20,7 +20,8 @@ from dubseedd.engine.durable import Identity, identity, write_file
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.records import record_below
-from dubseedd.engine.store import Store, StoreView
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import StoreView
 from dubseedd.errors import Failure, SeedRefused, StoreTrouble
 from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from dubseedd.engine.durable import FOLDER, names_in, opened
 from dubseedd.engine.staging import StagedCopy, size_on_disk, staged_copies
-from dubseedd.engine.store import Store, StoreView
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import StoreView
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
 

@@ -14,7 +14,7 @@ from dubseedd.engine.housekeeping import Room, no_space, room_for
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.scanning import Examined
-from dubseedd.engine.store import StoreView
+from dubseedd.engine.store_view import StoreView
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName

@@ -37,7 +37,8 @@ from dubseedd.engine.durable import (
 )
 from dubseedd.engine.records import record_below
 from dubseedd.engine.staging import RECEIPT, TREE, Staging
-from dubseedd.engine.store import Store, receipt_file
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import receipt_file
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import MANIFEST, ErrorName
 

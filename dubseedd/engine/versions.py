@@ -17,7 +17,8 @@ from dubseedd.core.tidings import Tiding
 from dubseedd.engine import tree
 from dubseedd.engine.durable import Rename, rename
 from dubseedd.engine.publishing import settle_bundle
-from dubseedd.engine.store import Store, receipt_file
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import receipt_file
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import MANIFEST, ErrorName

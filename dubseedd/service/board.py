@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from dubseedd.core.events import Event
 from dubseedd.core.tidings import Tiding
-from dubseedd.engine.store import StoredBundle
+from dubseedd.engine.store_view import StoredBundle
 from dubseedd.names import EventName, Field
 from dubseedd.service.job import Job
 from dubseedd.service.ports import Clock, Recorder

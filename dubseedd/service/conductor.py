@@ -19,7 +19,8 @@ from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.housekeeping import expire_staging
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.settling import settle
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import NO_ERROR, Failure, Stopping
 from dubseedd.names import EventName

@@ -15,7 +15,8 @@ from dubseedd.engine import publishing
 from dubseedd.engine.durable import FOLDER, Rename, identity, opened, rename, write_file
 from dubseedd.engine.settling import settle
 from dubseedd.engine.staging import RECEIPT, TREE, Staging
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName, Field

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dubseedd.core.plan import Verdict
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing

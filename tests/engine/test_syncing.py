@@ -12,7 +12,8 @@ from blake3 import blake3
 from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.stop import StopFlag
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.errors import Cancelled, Failure, SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName
