@@ -16,7 +16,8 @@ from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.core.receipt import Receipt
 from dubseedd.core.sentence import shown
 from dubseedd.engine import copying, tree
-from dubseedd.engine.durable import Identity, identity, write_file
+from dubseedd.engine.durable import write_file
+from dubseedd.engine.kernel import Identity, identity
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.records import record_below

@@ -24,7 +24,8 @@ from dubseedd.core.plan import Origin, Step
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import PUBLISHED_MODE, Hashes
-from dubseedd.engine.durable import FRESH, owned, sync_file_system, write_all
+from dubseedd.engine.durable import FRESH, owned, write_all
+from dubseedd.engine.kernel import sync_file_system
 from dubseedd.engine.pump import Block, Pump, ReadError
 from dubseedd.engine.records import record
 from dubseedd.engine.second_look import mismatch

@@ -26,8 +26,9 @@ from dubseedd.core.sentence import shown
 from dubseedd.core.stick import PREALLOCATES, check_files, check_room, room_needed
 from dubseedd.engine import copying, openssh, tree
 from dubseedd.engine.copying import Digests, Hashes
-from dubseedd.engine.durable import FRESH, PLAIN_MODE, owned, put, sync_file_system, write_all
+from dubseedd.engine.durable import FRESH, PLAIN_MODE, owned, put, write_all
 from dubseedd.engine.former import Former
+from dubseedd.engine.kernel import sync_file_system
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.preparing import Draft
 from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError

@@ -23,18 +23,8 @@ from dubseedd.core.manifest import Manifest
 from dubseedd.core.receipt import Displaced, FileRecord, Receipt
 from dubseedd.engine import tree
 from dubseedd.engine.copying import PUBLISHED_MODE
-from dubseedd.engine.durable import (
-    FOLDER,
-    Identity,
-    Rename,
-    exists,
-    identity,
-    names_in,
-    opened,
-    reading,
-    rename,
-    write_file,
-)
+from dubseedd.engine.durable import FOLDER, exists, names_in, opened, reading, write_file
+from dubseedd.engine.kernel import Identity, Rename, identity, rename
 from dubseedd.engine.records import record_below
 from dubseedd.engine.staging import RECEIPT, TREE, Staging
 from dubseedd.engine.store import Store

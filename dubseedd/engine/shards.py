@@ -18,7 +18,8 @@ from dubseedd.core.bundle import BundleFile
 from dubseedd.core.plan import Origin, Step
 from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import Count, Hashes
-from dubseedd.engine.durable import clone, owned
+from dubseedd.engine.durable import owned
+from dubseedd.engine.kernel import clone
 from dubseedd.engine.lanes import Lanes
 from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError
 from dubseedd.engine.records import record

@@ -18,7 +18,8 @@ from dubseedd.core.bundle import Format, Kind, format_of
 from dubseedd.core.plan import Verdict, judge
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine import staging, tree
-from dubseedd.engine.durable import FOLDER, Identity, exists, identity, names_in, opened, reading
+from dubseedd.engine.durable import FOLDER, exists, names_in, opened, reading
+from dubseedd.engine.kernel import Identity, identity
 from dubseedd.engine.records import untouched
 from dubseedd.errors import NO_ERROR, Failure, StoreTrouble
 

@@ -18,9 +18,9 @@ from dubseedd.core.plan import Origin, Plan, Verdict, make_plan
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine import adopting, publishing, tree
 from dubseedd.engine.contents import Contents
-from dubseedd.engine.durable import Identity, identity
 from dubseedd.engine.filling import Filling
 from dubseedd.engine.housekeeping import make_room
+from dubseedd.engine.kernel import Identity, identity
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.scanning import Examined, SeedFolder
 from dubseedd.engine.staging import Staging

@@ -12,7 +12,8 @@ import pytest
 
 from dubseedd.core.receipt import Displaced, Receipt
 from dubseedd.engine import publishing
-from dubseedd.engine.durable import FOLDER, Rename, identity, opened, rename, write_file
+from dubseedd.engine.durable import FOLDER, opened, write_file
+from dubseedd.engine.kernel import Rename, identity, rename
 from dubseedd.engine.settling import settle
 from dubseedd.engine.staging import RECEIPT, TREE, Staging
 from dubseedd.engine.store import Store
