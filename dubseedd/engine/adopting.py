@@ -16,7 +16,7 @@ from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.core.receipt import Receipt
 from dubseedd.core.sentence import shown
 from dubseedd.engine import copying, tree
-from dubseedd.engine.durable import write_file
+from dubseedd.engine.durable import PLAIN_MODE, write_file
 from dubseedd.engine.kernel import Identity, identity
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
@@ -164,7 +164,7 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str,
         for path, status in adoption.seen.items():
             _settle_down(folder, path, is_folder=stat.S_ISDIR(status.st_mode))
         if _manifest_digest(folder) != manifest.sha256:
-            write_file(folder, MANIFEST, manifest.raw, drafts=store.own, mode=copying.PUBLISHED_MODE)
+            write_file(folder, MANIFEST, manifest.raw, drafts=store.own, mode=PLAIN_MODE)
         receipt = Receipt(
             name=adoption.name,
             manifest=record_below(folder, MANIFEST, sha256=manifest.sha256, blake3=""),
@@ -198,7 +198,7 @@ def _settle_down(root: int, path: str, *, is_folder: bool) -> None:
     """The mode of the store, and on the disk; through a descriptor, for a name may have become a link."""
     opened = tree.opened_folder(root, path) if is_folder else tree.opened_file(root, path)
     with opened as descriptor:
-        os.fchmod(descriptor, tree.FOLDER_MODE if is_folder else copying.PUBLISHED_MODE)
+        os.fchmod(descriptor, tree.FOLDER_MODE if is_folder else PLAIN_MODE)
         os.fsync(descriptor)
 
 

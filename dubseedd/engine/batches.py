@@ -23,8 +23,8 @@ from dubseedd.core.bundle import BundleFile
 from dubseedd.core.plan import Origin, Step
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import copying, tree
-from dubseedd.engine.copying import PUBLISHED_MODE, Hashes
-from dubseedd.engine.durable import FRESH, owned, write_all
+from dubseedd.engine.copying import Hashes
+from dubseedd.engine.durable import FRESH, PLAIN_MODE, owned, write_all
 from dubseedd.engine.kernel import sync_file_system
 from dubseedd.engine.pump import Block, Pump, ReadError
 from dubseedd.engine.records import record
@@ -231,15 +231,15 @@ def _write(file: BundleFile, data: _Data, targets: Folders) -> FileRecord:
     with owned(_fresh(folder, name)) as target:
         write_all(target, data.whole)
         status = os.fstat(target)
-        if stat.S_IMODE(status.st_mode) != PUBLISHED_MODE:
-            os.fchmod(target, PUBLISHED_MODE)
+        if stat.S_IMODE(status.st_mode) != PLAIN_MODE:
+            os.fchmod(target, PLAIN_MODE)
     return record(file.path, status, sha256=file.sha256, blake3=data.blake3)
 
 
 def _fresh(folder: int, name: str) -> int:
     """A new file; what an attempt before has left under that name is removed."""
     try:
-        return os.open(name, FRESH, PUBLISHED_MODE, dir_fd=folder)
+        return os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)
     except FileExistsError:
         os.unlink(name, dir_fd=folder)
-        return os.open(name, FRESH, PUBLISHED_MODE, dir_fd=folder)
+        return os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)

@@ -16,7 +16,7 @@ from typing import Self
 
 from blake3 import blake3
 
-from dubseedd.engine.durable import FRESH
+from dubseedd.engine.durable import FRESH, PLAIN_MODE
 from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError, Sink
 
 ALIGNMENT = 4096
@@ -24,8 +24,6 @@ ALIGNMENT = 4096
 
 MARK_BYTES = 16 * BLOCK_BYTES
 """While a file is hashed, the BLAKE3 of its first so many bytes, twice so many and so on is noted."""
-
-PUBLISHED_MODE = 0o644
 
 Count = Callable[[int], None]
 """Told the bytes that were moved since the last call."""
@@ -150,7 +148,7 @@ def create(folder: int, name: str) -> int:
         os.unlink(name, dir_fd=folder)
     target = _open_direct(folder, name, FRESH)
     try:
-        os.fchmod(target, PUBLISHED_MODE)
+        os.fchmod(target, PLAIN_MODE)
     except BaseException:
         os.close(target)
         raise
@@ -164,14 +162,14 @@ def reopen(folder: int, name: str) -> int:
 
 def _open_direct(folder: int, name: str, flags: int) -> int:
     try:
-        return os.open(name, flags | os.O_DIRECT, PUBLISHED_MODE, dir_fd=folder)
+        return os.open(name, flags | os.O_DIRECT, PLAIN_MODE, dir_fd=folder)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
     if flags & os.O_CREAT:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
-    descriptor = os.open(name, flags, PUBLISHED_MODE, dir_fd=folder)
+    descriptor = os.open(name, flags, PLAIN_MODE, dir_fd=folder)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     return descriptor
 

@@ -22,8 +22,7 @@ from dataclasses import replace
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.receipt import Displaced, FileRecord, Receipt
 from dubseedd.engine import tree
-from dubseedd.engine.copying import PUBLISHED_MODE
-from dubseedd.engine.durable import FOLDER, exists, names_in, opened, reading, write_file
+from dubseedd.engine.durable import FOLDER, PLAIN_MODE, exists, names_in, opened, reading, write_file
 from dubseedd.engine.kernel import Identity, Rename, identity, rename
 from dubseedd.engine.records import record_below
 from dubseedd.engine.staging import RECEIPT, TREE, Staging
@@ -65,7 +64,7 @@ def publish(
 
 def write_manifest(copy: Staging, manifest: Manifest) -> FileRecord:
     """Put SHA256SUMS into the staged tree."""
-    write_file(copy.tree, MANIFEST, manifest.raw, drafts=copy.folder, mode=PUBLISHED_MODE)
+    write_file(copy.tree, MANIFEST, manifest.raw, drafts=copy.folder, mode=PLAIN_MODE)
     return record_below(copy.tree, MANIFEST, sha256=manifest.sha256, blake3="")
 
 
