@@ -132,10 +132,8 @@ def _verify(
     """The BLAKE3 of every file, or None at the first that is not what the manifest says. Small files are read first."""
     meter.enter(JobState.VERIFYING)
     entries = sorted(manifest.entries, key=lambda entry: (sizes[entry.path], entry.path))
-    meter.files_total = len(entries)
-    meter.bytes_skipped = meter.work_total = sum(sizes[entry.path] for entry in entries)
-    meter.files_done = meter.work_done = 0
-
+    size = sum(sizes[entry.path] for entry in entries)
+    meter.expect(files=len(entries), skipped=size, work=size)
     found = {}
     for entry in entries:
         meter.current_file = entry.path

@@ -80,10 +80,8 @@ class SeedCheck:
     def _read(self, bundle: Examined, pump: Pump, meter: Meter, notes: list[str]) -> None:
         """Read every byte, and judge what is in the files as early as a sync would."""
         meter.enter(JobState.VERIFYING)
-        meter.bytes_total = meter.work_total = bundle.size
-        meter.bytes_done = meter.work_done = meter.bytes_skipped = meter.files_done = 0
         steps = make_plan(bundle.files, (), {}).steps
-        meter.files_total = len(steps)
+        meter.expect(files=len(steps), moved=bundle.size, work=bundle.size)
         with (
             Folders(lambda folder: self._seed.open_folder(bundle.name, folder)) as folders,
             owned(self._seed.open_folder(bundle.name, "")) as root,

@@ -27,6 +27,12 @@ class Meter:
     on_phase: Callable[[JobState], None] = lambda _: None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
+    def expect(self, *, files: int, moved: int = 0, skipped: int = 0, work: int) -> None:
+        """Count from the beginning: so many files, bytes to be moved and not to be, and bytes of work in all."""
+        with self._lock:
+            self.files_total, self.bytes_total, self.bytes_skipped, self.work_total = files, moved, skipped, work
+            self.files_done = self.bytes_done = self.work_done = 0
+
     def worked(self, length: int) -> None:
         """So much was read back, or copied from elsewhere than the seed."""
         with self._lock:

@@ -86,8 +86,8 @@ class BundleSync:
         with writing_store(bundle.name):
             verdict, _ = self._store.verdict(bundle.name, bundle.manifest.sha256, len(bundle.files))
         if verdict is Verdict.CURRENT:
-            self._meter.bytes_skipped = bundle.size
-            self._meter.files_total = self._meter.files_done = len(bundle.files)
+            self._meter.expect(files=len(bundle.files), skipped=bundle.size, work=0)
+            self._meter.finished(len(bundle.files))
             return Readiness.CURRENT
         if verdict is Verdict.FOREIGN and not self._wish.dry_run:
             readiness = self._take_over(bundle, seed.uuid)
@@ -182,12 +182,11 @@ class BundleSync:
         return Readiness.STAGED
 
     def _count(self, plan: Plan) -> None:
-        meter = self._meter
+        copied = sum(step.file.size for step in plan.steps if step.origin is not Origin.STAGED)
         read_back = sum(step.file.size for step in plan.steps) if self._tools.config.sync.read_back else 0
-        meter.bytes_total, meter.bytes_skipped = plan.bytes_total, plan.bytes_skipped
-        meter.files_total = len(plan.steps)
-        meter.work_total = read_back + sum(step.file.size for step in plan.steps if step.origin is not Origin.STAGED)
-        meter.work_done = 0
+        self._meter.expect(
+            files=len(plan.steps), moved=plan.bytes_total, skipped=plan.bytes_skipped, work=copied + read_back
+        )
 
     def _make_room(self, plan: Plan, digest: str) -> None:
         self._tools.stop.check()

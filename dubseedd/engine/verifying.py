@@ -27,8 +27,8 @@ class Verification:
         self._meter = meter
         self._files = (*receipt.files, receipt.manifest)
         self._good: list[FileRecord] = []
-        meter.files_total = len(self._files)
-        meter.bytes_total = meter.work_total = sum(file.size for file in self._files)
+        size = sum(file.size for file in self._files)
+        meter.expect(files=len(self._files), moved=size, work=size)
 
     def run(self, pump: Pump, *, now: int, read: Count = lambda _: None) -> Receipt:
         """Read every file that is left; returns the new receipt, which is written down and carries the damage if any.

@@ -343,6 +343,7 @@ class TestForeignFolders:
         sync("tiny")
         assert contents(in_store("tiny")) == published(new)
         assert contents(in_store(".dubseed/previous/tiny")) == published(old)
+        assert sync.tools.meter.files_done == sync.tools.meter.files_total
 
     def test_a_folder_without_a_manifest_that_matches_the_seed_is_adopted(
         self, models: Path, sync: Syncing, in_store: InStore
