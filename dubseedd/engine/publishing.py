@@ -9,21 +9,18 @@
 After the switch nothing is written that needs room. The receipt knows the identity of the folder that it publishes.
 Where staging has a receipt.json at start, NAME either is that folder, then 4 and 5 are done again (they may be), or it
 is not, then 3 never happened and the copy stays staged.
-
-A version that takes the place of the same one, damaged, leaves the version before as it is: the damaged one is dropped.
 """
 
 import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import replace
 
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.receipt import Displaced, FileRecord, Receipt
 from dubseedd.engine import tree
 from dubseedd.engine.durable import FOLDER, PLAIN_MODE, exists, names_in, opened, reading, write_file
-from dubseedd.engine.kernel import Identity, Rename, identity, rename
+from dubseedd.engine.kernel import Identity, Rename, rename
 from dubseedd.engine.records import record_below
 from dubseedd.engine.staging import RECEIPT, TREE, Staging
 from dubseedd.engine.store import Store
@@ -35,7 +32,7 @@ from dubseedd.names import MANIFEST, ErrorName
 def publish(
     store: Store, copy: Staging, receipt: Receipt, *, keep_previous: bool, replacing: Identity | None = None
 ) -> Receipt:
-    """Make a complete staged copy visible under the receipt's name; returns the receipt as it was written.
+    """Make a complete staged copy, which its receipt describes, visible under its name; returns the receipt as written.
 
     `replacing` is a folder of somebody else that may be replaced; any other in that place is ForeignBundle.
     """
@@ -47,12 +44,7 @@ def publish(
                 ErrorName.FOREIGN_BUNDLE,
                 f"{store.path_of(receipt.name)} has appeared or changed meanwhile; look at it and sync again",
             )
-        mended = former is not None and former.manifest_sha256 == receipt.manifest_sha256
-        before = former.previous if former is not None and mended else former
-        displaced = Displaced.KEPT if keep_previous and not mended else Displaced.DROPPED
-        receipt = replace(
-            receipt, folder=identity(copy.tree), displaced=displaced if occupied else Displaced.NOTHING
-        ).succeeding(before if keep_previous else None)
+        receipt = receipt.in_place_of(former, occupied=occupied, keep=keep_previous)
         _sync_folders(copy.tree)
         write_file(copy.folder, RECEIPT, receipt.to_json())
         rename(copy.folder, TREE, store.root, receipt.name, Rename.EXCHANGE if occupied else Rename.NOREPLACE)
@@ -75,17 +67,14 @@ def settle_one(store: Store, manifest_sha256: str, *, bundle: str = "") -> list[
             return []
         with suppress(FileNotFoundError), opened(manifest_sha256, FOLDER, at=store.staging) as folder:
             receipt = _decided(folder)
-            if receipt is None and exists(folder, TREE):
-                return []
-            if receipt is not None and bundle not in ("", receipt.name):
-                return []
             if receipt is None:
-                store.discard(store.staging, manifest_sha256)
-                return []
-            if store.is_folder(receipt.name, receipt.folder):
-                _finish(store, manifest_sha256, receipt)
-                return [receipt]
-            os.unlink(RECEIPT, dir_fd=folder)
+                if not exists(folder, TREE):
+                    store.discard(store.staging, manifest_sha256)
+            elif bundle in ("", receipt.name):
+                if store.is_folder(receipt.name, receipt.folder):
+                    _finish(store, manifest_sha256, receipt)
+                    return [receipt]
+                os.unlink(RECEIPT, dir_fd=folder)
         return []
 
 

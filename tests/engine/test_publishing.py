@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.core.receipt import Displaced, Receipt
+from dubseedd.core.receipt import Receipt
 from dubseedd.engine import publishing
 from dubseedd.engine.durable import FOLDER, opened, write_file
 from dubseedd.engine.kernel import Rename, identity, rename
@@ -42,11 +42,7 @@ def decide(sync: Syncing, digest: str) -> None:
     store = sync.store
     with Staging(store.staging, digest) as copy:
         former = store.receipt("tiny")
-        receipt = replace(
-            receipt_of_new(sync, copy),
-            folder=identity(copy.tree),
-            displaced=Displaced.KEPT if former else Displaced.NOTHING,
-        ).succeeding(former)
+        receipt = receipt_of_new(sync, copy).in_place_of(former, occupied=former is not None, keep=True)
         write_file(copy.folder, RECEIPT, receipt.to_json())
 
 
@@ -60,7 +56,7 @@ def receipt_of_new(sync: Syncing, copy: Staging) -> Receipt:
         name="tiny",
         manifest=publishing.write_manifest(copy, bundle.manifest),
         files=tuple(copy.records[file.path] for file in bundle.files),
-        folder=(0, 0),
+        folder=identity(copy.tree),
         format="safetensors",
         installed_at=1,
         verified_at=1,
