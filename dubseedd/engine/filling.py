@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from dubseedd.core import tidings
 from dubseedd.core.bundle import BundleFile
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Step
@@ -73,7 +74,7 @@ class Filling:
                 self._batches.give_up(file.path)
                 raise
         for note in notes:
-            self._transfer.tools.note(f"{self._transfer.bundle.name}: {note}")
+            self._transfer.tools.tell(tidings.noted(self._transfer.bundle.name, note))
 
     def _look_at_header(self, file: BundleFile) -> None:
         """Several lanes may ask; a header takes memory enough for one at a time."""

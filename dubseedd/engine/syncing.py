@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
+from dubseedd.core import tidings
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Verdict, make_plan
 from dubseedd.core.receipt import Receipt
@@ -81,7 +82,7 @@ class BundleSync:
         self._meter.enter(JobState.PLANNING)
         with writing_store(self._wish.name):
             for receipt in publishing.settle_bundle(self._store, self._wish.name):
-                self._tools.settled(receipt)
+                self._tools.tell(tidings.completed(receipt))
         bundle = self._examine(seed)
         with writing_store(bundle.name):
             verdict, _ = self._store.verdict(bundle.name, bundle.manifest.sha256, len(bundle.files))
@@ -108,7 +109,7 @@ class BundleSync:
     def _examine(self, seed: SeedFolder) -> Examined:
         bundle = seed.examine(self._wish.name)
         for note in bundle.notes:
-            self._tools.note(f"{bundle.name}: {note}")
+            self._tools.tell(tidings.noted(bundle.name, note))
         wanted = self._wish.manifest_sha256
         if wanted and bundle.manifest.sha256 != wanted:
             raise SeedRefused(
@@ -131,7 +132,7 @@ class BundleSync:
                 self._switch = partial(self._seal, found, seed_uuid, bundle.signer)
                 return Readiness.ADOPTABLE
             with writing_store(bundle.name):
-                self._tools.adopted(self._seal(found))
+                self._tools.tell(tidings.published(self._seal(found)))
         elif self._wish.replace_foreign and found.replaceable:
             self._replacing = found.replaceable
         else:
@@ -145,7 +146,7 @@ class BundleSync:
     def _judge_in_place(self, bundle: Examined) -> None:
         with writing_store(bundle.name), tree.opened_folder(self._store.root, bundle.name) as folder:
             for note in Contents(folder, bundle.manifest).judge_all(self._tools.stop):
-                self._tools.note(f"{bundle.name}: {note}")
+                self._tools.tell(tidings.noted(bundle.name, note))
 
     def _stage(self, bundle: Examined, seed: SeedFolder) -> Readiness:
         self._tools.stop.check()
@@ -195,8 +196,8 @@ class BundleSync:
             return
         with writing_store(self._wish.name):
             reserve = self._tools.config.store.reserve_bytes + self._tools.spoken_for()
-            for sentence in make_room(self._store, needed, reserve, but=digest):
-                self._tools.gave_up(sentence)
+            for tiding in make_room(self._store, needed, reserve, but=digest):
+                self._tools.tell(tiding)
 
     def _draw_up_receipt(self, bundle: Examined, staging: Staging, seed_uuid: str) -> Receipt:
         now = _now()

@@ -43,8 +43,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-STAGING_LIFE_SECONDS = 30 * 86400
-
 
 class Conductor:
     """The whole of dubseedd but its edges."""
@@ -174,9 +172,8 @@ class Conductor:
             return await in_thread(work)
 
     async def _keep_house(self) -> None:
-        limit = time.time() - STAGING_LIFE_SECONDS
-        for note in await self._in_store(lambda: list(expire_staging(self.store, limit))):
-            self.board.tell(EventName.BUNDLE_REMOVED, note)
+        for tiding in await self._in_store(lambda: list(expire_staging(self.store, time.time()))):
+            self.board.report(tiding)
 
     def _after_job(self, job: Job) -> None:
         """The store has changed, or a seed has less to do: judge anew, let others go on."""

@@ -181,7 +181,7 @@ def test_a_publication_that_cannot_be_finished_holds_up_no_other_bundle(
     (in_store(".dubseed/receipts") / "tiny.json" / "in the way").rmdir()
     (in_store(".dubseed/receipts") / "tiny.json").rmdir()
     assert sync("tiny") is Readiness.CURRENT
-    assert [receipt.name for receipt in sync.settled] == ["tiny"]
+    assert sync.notes == ["tiny is installed: its publication was cut short and is complete now"]
 
 
 def test_a_folder_that_was_made_with_the_inode_of_ours_is_a_strangers(
