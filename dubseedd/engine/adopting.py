@@ -1,7 +1,7 @@
 """Adoption: taking over what the runbook has put into the store by hand. It is verified in place, nothing is copied.
 
-The folder is the runbook's work when it and all in it is root's, not writable by others, singly linked, and matches the
-seed's manifest or else the SHA256SUMS of its own; litter and neighbours of the manifest aside.
+The folder is the runbook's work when it and all in it are root's, not writable by others and singly linked, and it
+matches the seed's manifest or else a SHA256SUMS of its own; litter and neighbours of the manifest aside.
 """
 
 import os
@@ -32,7 +32,7 @@ Objects = Mapping[str, os.stat_result]
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A folder of the store whose every byte has been found to be that of `manifest`, while it was as in `seen`."""
+    """A folder of the store that was found to match `manifest`, byte for byte, while it looked as in `seen`."""
 
     name: str
     manifest: Manifest
@@ -42,9 +42,9 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Somebody else's: the sentence says why it is not adopted.
+    """A folder that stays somebody else's; the sentence says why.
 
-    `replaceable` is which folder may be replaced on request, for it is all root's.
+    `replaceable` identifies it where all in it is root's: then it may be replaced on request.
     """
 
     sentence: str
@@ -52,7 +52,7 @@ class Foreign:
 
 
 def examine(store: StoreView, name: str, offered: Manifest, pump: Pump, meter: Meter) -> Adoption | Foreign:
-    """Is the foreign object under this name the runbook's work? Reads what it has to compare."""
+    """Is what has this name, and is not ours, the runbook's work? Reads what it has to compare."""
     path = store.path_of(name)
     try:
         with tree.opened_folder(store.root, name) as folder:
@@ -184,7 +184,7 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str,
 
 
 def _changed(now: Objects, before: Objects) -> bool:
-    """Is anything there another object, or written to? Whatever does that moves the ctime, and no program sets that."""
+    """Has anything there been replaced or written to? Either moves the ctime, which no program can set."""
 
     def look(objects: Objects) -> dict[str, tuple[int, int, int]]:
         return {path: (status.st_ino, status.st_size, status.st_ctime_ns) for path, status in objects.items()}
@@ -193,7 +193,7 @@ def _changed(now: Objects, before: Objects) -> bool:
 
 
 def _settle_down(root: int, path: str, *, is_folder: bool) -> None:
-    """The mode of the store, and on the disk; through a descriptor, for a name may have become a link."""
+    """Give an object the store's mode, on the disk; through a descriptor, for a name may have become a link."""
     opened = tree.opened_folder(root, path) if is_folder else tree.opened_file(root, path)
     with opened as descriptor:
         os.fchmod(descriptor, tree.FOLDER_MODE if is_folder else PLAIN_MODE)

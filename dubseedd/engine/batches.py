@@ -43,8 +43,8 @@ B = TypeVar("B")
 
 
 class _Data(NamedTuple):
-    """The bytes of a file, and the BLAKE3 that they had before their SHA-256 was looked at: what changes them in memory
-    later is found when they are read back."""
+    """The bytes of a file, and their BLAKE3 from before their SHA-256 was looked at: what changes them in memory later
+    is found when they are read back."""
 
     whole: bytes
     blake3: str
@@ -73,7 +73,7 @@ class Batches:
             self._settle()
 
     def _settle(self) -> None:
-        """Make what was brought stay, and note it. What this fails for is given up: a second sync would succeed and
+        """Make what was brought stay, and record it. Where that fails it is given up: a second sync would succeed and
         prove nothing."""
         loose, self._loose = self._loose, []
         if loose:
@@ -84,7 +84,7 @@ class Batches:
     # Bringing
 
     def bring(self, steps: Iterable[Step]) -> None:
-        """Bring every file into staging, each whole; noted a stretch at a time."""
+        """Bring every file into staging, each whole; recorded a stretch at a time."""
         brought = 0
         with closing(_ahead(steps, self._announce)) as announced:
             for step, source in announced:
@@ -166,7 +166,7 @@ class Batches:
 
 
 def _ahead(items: Iterable[A], begin: Callable[[A], tuple[B, int]]) -> Generator[tuple[B, int], None, None]:
-    """Begin with items some way ahead, hand over each in turn with its descriptor, close that after."""
+    """Begin with AHEAD items before the first is handed over; each comes with its descriptor, which is closed after."""
     begun: deque[tuple[B, int]] = deque()
     rest = iter(items)
     try:
@@ -181,8 +181,8 @@ def _ahead(items: Iterable[A], begin: Callable[[A], tuple[B, int]]) -> Generator
 
 
 def _dropped(file: BundleFile, folders: Folders) -> int:
-    """Open a staged file for reading from the disk: its pages are dropped and announced to be wanted again; where they
-    stay nevertheless, past them."""
+    """Open a staged file to be read from the disk: its pages are dropped from the cache and asked for again. Where they
+    stay nevertheless, it is read past the cache."""
     with writing_store(file.path):
         folder, name = folders.of(file.path)
         descriptor = tree.open_in(folder, name, file.path)
@@ -195,7 +195,7 @@ def _dropped(file: BundleFile, folders: Folders) -> int:
 
 
 def _is_cached(descriptor: int) -> bool:
-    """Would a read be answered without asking the disk? True as well where that cannot be found out."""
+    """Would a read be answered without the disk? True, too, where that cannot be found out."""
     try:
         os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT)
     except OSError as error:

@@ -124,7 +124,7 @@ class SeedCheck:
 
 
 def _changed(path: str, found: str, verified: str) -> SeedRefused:
-    """The error for a file of the stick that was right, and read again has other bytes."""
+    """The error for a file of the stick that had the right bytes, and has others when it is read again."""
     return SeedRefused(
         ErrorName.CHECKSUM_MISMATCH,
         f"{shown(path)} was read twice and the second time differs ({found}, expected {verified}), so the stick is "

@@ -72,7 +72,8 @@ class Contents:
             self.compare(index, shard, named)
 
     def judge(self, path: str) -> tuple[str, ...]:
-        """Judge one of `whole`; returns notes. Raises what `changed` gives where its bytes are others by now."""
+        """Judge one of `whole`; returns notes. Raises what `changed` gives where its bytes are not those that were
+        verified."""
         raw = self._read_whole(path)
         if path == CONFIG:
             return check_config(raw)
@@ -135,7 +136,7 @@ def _tensors(descriptor: int, path: str, size: int) -> set[str]:
 
 
 def _read(descriptor: int, offset: int, length: int) -> bytes:
-    """So many bytes from there on, or what the file has of them."""
+    """`length` bytes from `offset` on, or as many as the file has."""
     data = b""
     try:
         while len(data) < length and (more := os.pread(descriptor, length - len(data), offset + len(data))):

@@ -138,7 +138,8 @@ def hash_file(
 
 
 def open_direct(folder: int, name: str) -> int:
-    """A descriptor that reads past the page cache: O_DIRECT, or with that emptied where the file system refuses it."""
+    """A descriptor that reads past the page cache: by O_DIRECT, or with its pages dropped where the file system refuses
+    that."""
     return _open_direct(folder, name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
@@ -200,6 +201,6 @@ def _write(target: int, block: Block) -> None:
 
 
 def _buffered(descriptor: int) -> None:
-    """Turn direct I/O off: this file system opened the file with it and then refused it."""
+    """Turn direct I/O off: the file system took it when the file was opened, and refuses it now."""
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_DIRECT)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -77,7 +77,7 @@ class Filling:
             self._transfer.tools.tell(tidings.noted(self._transfer.bundle.name, note))
 
     def _look_at_header(self, file: BundleFile) -> None:
-        """Several lanes may ask; a header takes memory enough for one at a time."""
+        """Several lanes may ask; no more than one header at a time is held in memory."""
         if file.path in self._contents.weights:
             self._transfer.tools.stop.check()
             with self._looking, self._doubting(file):
@@ -91,8 +91,8 @@ class Filling:
 
     @contextmanager
     def _doubting(self, file: BundleFile) -> Iterator[None]:
-        """Before a seed is refused for what a staged file holds, the disk has to give back the bytes that it was given;
-        else the file is given up, and the disk is what is wrong."""
+        """Before a seed is refused for what a staged file holds, that file is read back. Where the disk gives other
+        bytes than it was given, the file is given up, and the disk is to blame."""
         try:
             with writing_store(file.path):
                 yield

@@ -36,8 +36,8 @@ class Room(NamedTuple):
 
 
 class _Spare(NamedTuple):
-    """What can be given up: its size in bytes, how, and the sentence that tells it. Giving up is False where somebody
-    has begun to work on it meanwhile."""
+    """What can be given up: its size in bytes, how, and the sentence that tells it. `give_up` returns False where
+    somebody has begun to work on it meanwhile."""
 
     size: int
     give_up: Callable[[], bool]

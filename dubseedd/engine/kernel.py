@@ -41,7 +41,7 @@ def identity(descriptor: int) -> Identity:
 
 
 def rename(source_fd: int, source: str, target_fd: int, target: str, how: Rename) -> None:
-    """renameat2(2): two names change places, or one is given up to a place that has to be free."""
+    """renameat2(2): two names change places, or one moves to where there is none."""
     result = _libc.renameat2(source_fd, os.fsencode(source), target_fd, os.fsencode(target), int(how))
     _check(result, source, None, target)
 

@@ -114,7 +114,7 @@ class SeedFolder:
         os.close(self._models)
 
     def names(self, patterns: tuple[str, ...]) -> list[str]:
-        """The names that fit a pattern of whatever may be a bundle, sorted; SeedRefused where they are too many."""
+        """Whatever may be a bundle and fits a pattern, by name, sorted; SeedRefused where there are too many."""
         with (
             reading_seed("the folder of bundles"),
             opened(".", FOLDER, at=self._models) as folder,

@@ -119,7 +119,8 @@ class Staging:
             os.unlink(name, dir_fd=descriptor)
 
     def prune(self, wanted: frozenset[str]) -> None:
-        """Remove whatever the tree holds beside what is known of these paths, left by an attempt that was cut short."""
+        """Remove what an attempt that was cut short has left: all but the known files of these paths, and their
+        folders."""
         known = wanted & (self.records.keys() | self.marks.keys())
         needed = {folder for path in wanted for folder in _folders_of(path)}
         for path, status in sorted(tree.walk(self.tree), reverse=True):

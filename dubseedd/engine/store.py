@@ -99,9 +99,9 @@ class Store(StoreView):
         write_file(self.receipts, receipt_file(receipt.name), receipt.to_json())
 
     def amend_receipt(self, receipt: Receipt, **changes: Any) -> Receipt | None:
-        """Change some of what the receipt of a version says, and leave the rest as it is by now.
+        """Change some fields of a version's receipt, which may be another by now; returns what was written.
 
-        Returns what is written; None where another version has taken the place of that one.
+        None where another version has taken the place of that one.
         """
         with self.changing:
             now = self.receipt(receipt.name)
@@ -112,7 +112,7 @@ class Store(StoreView):
             return fresh
 
     def discard(self, parent: int, name: str) -> None:
-        """Remove what is our own: it is gone at once, whatever comes in between."""
+        """Remove what is our own: it is out of the way at once, whatever cuts the rest short."""
         trash = f"{time.time_ns()}-{threading.get_ident()}"
         with suppress(FileNotFoundError):
             os.rename(name, trash, src_dir_fd=parent, dst_dir_fd=self._trash)

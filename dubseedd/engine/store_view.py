@@ -99,7 +99,7 @@ class StoreView:
         return sorted(name for name in names_in(self.root) if name != OWN)
 
     def look(self, name: str) -> StoredBundle | None:
-        """What the store has under a name; None where there is nothing, or no folder and no link."""
+        """What the store has under a name; None where there is nothing, or a plain file."""
         try:
             status = os.stat(name, dir_fd=self.root, follow_symlinks=False)
         except FileNotFoundError:
@@ -147,7 +147,7 @@ class StoreView:
         return receipt.rolled_back(before.installed_at) if before and back else None
 
     def rolled_back_unnoted(self, name: str) -> bool:
-        """Was the folder of this name put back by a rollback that was cut short? Reads little of a long receipt."""
+        """Was a rollback of this name cut short before it was noted? Reads little of a long receipt."""
         try:
             with self.inner("receipts") as receipts, reading(receipts, receipt_file(name)) as lines:
                 folder = Receipt.folder_in(next(lines, b""))

@@ -1,6 +1,6 @@
 """The sync of one bundle: from a seed's folder to a published bundle. The same work for the daemon and an installer.
 
-    prepare   settle what a crash cut short > examine the bundle > plan > copy > read back > judge its content
+    prepare   finish what a crash cut short > examine the bundle > plan > copy and judge its content > read back
     publish   one rename (see publishing), or the receipt of an adopted folder
 
 Between the two the caller may wait: for an inhibitor, for another publication, or for a person.
@@ -121,8 +121,8 @@ class BundleSync:
         return bundle
 
     def _take_over(self, bundle: Examined, seed_uuid: str) -> Readiness | None:
-        """Deal with a folder that is not ours: adopted as the seed's version, adopted as an older one and then updated
-        (None), or replaced on request (None); else ForeignBundle."""
+        """Deal with a folder that is not ours. ADOPTABLE: it is the seed's version. None: it was adopted as an older
+        one, or is to be replaced on request, and the copy follows. Else ForeignBundle."""
         self._meter.enter(JobState.VERIFYING)
         with Pump(self._tools.stop) as pump, writing_store(bundle.name):
             found = adopting.examine(self._store, bundle.name, bundle.manifest, pump, self._meter)

@@ -71,7 +71,7 @@ def open_file(root: int, path: str) -> int:
 def open_in(folder: int, name: str, path: str) -> int:
     """`open_file` for a file right in a folder; `path` is what it is called in the error.
 
-    What is no file is not opened: of some devices, a watchdog is one, that alone is a command.
+    What is no regular file is never opened: for some devices, such as a watchdog, that alone is a command.
     """
     _check_regular(os.lstat(name, dir_fd=folder), path)
     descriptor = os.open(name, FILE, dir_fd=folder)
@@ -132,14 +132,14 @@ class Folders:
 
 
 def read_small(root: int, path: str, limit_bytes: int) -> bytes:
-    """The bytes of a small file below `root`, at most one more than the limit."""
+    """The bytes of a small file below `root`; one more than the limit where it is larger."""
     descriptor = open_file(root, path)
     with open(descriptor, "rb") as stream:
         return stream.read(limit_bytes + 1)
 
 
 def walk(root: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Every object below a folder as (path, lstat), folders before what they hold; what was told is not kept."""
+    """Every object below a folder as (path, lstat), folders before what they hold; nothing is kept in memory."""
     objects = characters = 0
     for path, status in _walk(open_folder(root, ""), ""):
         objects, characters = objects + 1, characters + len(path)

@@ -1,4 +1,4 @@
-"""Where the system's errors become ours: one place for reading a seed, one for writing the store."""
+"""Where the system's errors become ours: a seed or a model that is read, the store or a stick that is written."""
 
 import errno
 import os
