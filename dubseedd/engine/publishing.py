@@ -111,12 +111,14 @@ def _finish(store: Store, manifest_sha256: str, receipt: Receipt) -> None:
 
 
 def _sync_folders(root: int) -> None:
-    """fsync every folder of the tree, the deepest first, with the modes of the contract."""
+    """fsync every folder of the tree, the deepest first, with the mode of the contract; where nothing is changed there
+    is nothing to wait for."""
     folders = [path for path, status in tree.walk(root) if stat.S_ISDIR(status.st_mode)]
     for path in [*sorted(folders, reverse=True), ""]:
         with tree.opened_folder(root, path) as folder:
-            with suppress(PermissionError):
-                os.fchmod(folder, tree.FOLDER_MODE)
+            if stat.S_IMODE(os.fstat(folder).st_mode) != tree.FOLDER_MODE:
+                with suppress(PermissionError):
+                    os.fchmod(folder, tree.FOLDER_MODE)
             try:
                 os.fsync(folder)
             except OSError as error:

@@ -216,3 +216,17 @@ def test_the_folder_that_may_be_replaced_is_the_one_that_was_looked_at_and_no_ot
     assert trouble.value.error is ErrorName.FOREIGN_BUNDLE
     assert in_store("tiny").is_symlink()
     assert os.listdir(store.previous) == []
+
+
+def test_files_and_folders_are_for_everybody_to_read_whatever_the_umask(
+    models: Path, sync: Syncing, store: Store
+) -> None:
+    write_bundle(models / "tiny", NEW)
+    before = os.umask(0o077)
+    try:
+        sync("tiny")
+    finally:
+        os.umask(before)
+    folder = Path(store.path) / "tiny"
+    modes = {(path.is_dir(), path.stat().st_mode & 0o7777) for path in (folder, *folder.rglob("*"))}
+    assert modes == {(True, 0o755), (False, 0o644)}
