@@ -164,39 +164,39 @@ class BundleSync:
         plan = make_plan(bundle.files, staging.records.keys(), twins, staging.parts())
         self._count(plan)
         self._make_room(plan, digest)
-        filling = Filling(Transfer(self._store, seed, bundle, staging, self._tools))
-        filling.copy_all(plan)
-        if self._tools.config.sync.read_back:
-            filling.read_all_back(plan)
-        with writing_store(MANIFEST):
-            receipt = self._draw_up_receipt(bundle, staging, seed.uuid)
-        if self._tools.config.sync.read_back:
-            filling.read_manifest_back()
         self._switch = partial(
             publishing.publish,
             self._store,
             staging,
-            receipt,
+            self._fill(Transfer(self._store, seed, bundle, staging, self._tools), plan),
             keep_previous=self._tools.config.store.keep_previous,
             replacing=self._replacing,
         )
         return Readiness.STAGED
 
+    def _fill(self, transfer: Transfer, plan: Plan) -> Receipt:
+        filling = Filling(transfer)
+        filling.copy_all(plan)
+        if transfer.reads_back:
+            filling.read_all_back(plan)
+        with writing_store(MANIFEST):
+            receipt = self._draw_up_receipt(transfer.bundle, transfer.staging, transfer.seed.uuid)
+        if transfer.reads_back:
+            filling.read_manifest_back()
+        return receipt
+
     def _count(self, plan: Plan) -> None:
         copied = sum(step.file.size for step in plan.steps if step.origin is not Origin.STAGED)
-        read_back = sum(step.file.size for step in plan.steps) if self._tools.config.sync.read_back else 0
+        read_back = sum(step.file.size for step in plan.steps) if self._tools.reads_back else 0
         self._meter.expect(
             files=len(plan.steps), moved=plan.bytes_total, skipped=plan.bytes_skipped, work=copied + read_back
         )
 
     def _make_room(self, plan: Plan, digest: str) -> None:
         self._tools.stop.check()
-        needed = plan.bytes_needed
-        if not needed:
-            return
         with writing_store(self._wish.name):
             reserve = self._tools.config.store.reserve_bytes + self._tools.spoken_for()
-            for tiding in make_room(self._store, needed, reserve, but=digest):
+            for tiding in make_room(self._store, plan.bytes_needed, reserve, but=digest):
                 self._tools.tell(tiding)
 
     def _draw_up_receipt(self, bundle: Examined, staging: Staging, seed_uuid: str) -> Receipt:
@@ -208,7 +208,7 @@ class BundleSync:
             folder=identity(staging.tree),
             format=bundle.format,
             installed_at=now,
-            verified_at=now if self._tools.config.sync.read_back else 0,
+            verified_at=now if self._tools.reads_back else 0,
             seed_uuid=seed_uuid,
             signer=bundle.signer,
         )

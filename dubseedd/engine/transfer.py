@@ -30,6 +30,10 @@ class SyncTools:
     tell: Callable[[Tiding], None] = lambda _: None
     spoken_for: Callable[[], int] = lambda: 0
 
+    @property
+    def reads_back(self) -> bool:
+        return self.config.sync.read_back
+
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
@@ -47,7 +51,7 @@ class Transfer:
 
     @property
     def reads_back(self) -> bool:
-        return self.tools.config.sync.read_back
+        return self.tools.reads_back
 
     def wrong_on_disk(self, path: str, found: str, expected: str, where: str = "") -> StoreTrouble:
         """A staged file that reads back as something else: given up, and the error that says so."""
