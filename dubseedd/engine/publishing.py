@@ -113,14 +113,16 @@ def _finish(store: Store, manifest_sha256: str, receipt: Receipt) -> None:
 def _sync_folders(root: int) -> None:
     """fsync every folder of the tree, the deepest first, with the mode of the contract; where nothing is changed there
     is nothing to wait for."""
-    folders = [path for path, status in tree.walk(root) if stat.S_ISDIR(status.st_mode)]
-    for path in [*sorted(folders, reverse=True), ""]:
-        with tree.opened_folder(root, path) as folder:
-            if stat.S_IMODE(os.fstat(folder).st_mode) != tree.FOLDER_MODE:
-                with suppress(PermissionError):
-                    os.fchmod(folder, tree.FOLDER_MODE)
-            try:
-                os.fsync(folder)
-            except OSError as error:
-                if error.errno != errno.EINVAL:
-                    raise
+    with opened(".", FOLDER, at=root) as folder:
+        with os.scandir(folder) as entries:
+            for inner in (entry.name for entry in entries if entry.is_dir(follow_symlinks=False)):
+                with opened(inner, FOLDER, at=folder) as descriptor:
+                    _sync_folders(descriptor)
+        if stat.S_IMODE(os.fstat(folder).st_mode) != tree.FOLDER_MODE:
+            with suppress(PermissionError):
+                os.fchmod(folder, tree.FOLDER_MODE)
+        try:
+            os.fsync(folder)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
