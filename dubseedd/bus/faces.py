@@ -4,7 +4,7 @@ from typing import Any
 
 from dubseedd import __version__
 from dubseedd.core.objectpath import encode_path
-from dubseedd.engine.store import StoredBundle
+from dubseedd.engine.store_view import StoredBundle
 from dubseedd.names import (
     BUNDLE_INTERFACE,
     JOB_INTERFACE,

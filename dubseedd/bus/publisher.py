@@ -5,7 +5,7 @@ It sits on the board as a listener. Whatever changed is shown anew; the object t
 
 from dubseedd.bus import faces
 from dubseedd.bus.tree import ObjectTree
-from dubseedd.engine.store import StoredBundle
+from dubseedd.engine.store_view import StoredBundle
 from dubseedd.names import JOB_INTERFACE, MANAGER_INTERFACE, ROOT_PATH
 from dubseedd.service.board import Listener, Thing
 from dubseedd.service.conductor import Conductor

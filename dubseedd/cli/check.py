@@ -11,9 +11,8 @@ from dubseedd.cli.places import Place, opened_place, opened_seed
 from dubseedd.cli.progress import Display, display
 from dubseedd.cli.views import NO_ERROR, Error, JobView
 from dubseedd.cli.working import watched
-from dubseedd.core.bundle import shown
-from dubseedd.core.enrolment import signed_by
 from dubseedd.core.plan import Verdict
+from dubseedd.core.sentence import shown, signed_by
 from dubseedd.engine.checking import Judgement, SeedCheck
 from dubseedd.engine.configfile import load
 from dubseedd.engine.memory import return_large_blocks

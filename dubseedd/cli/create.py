@@ -15,8 +15,8 @@ from dubseedd.cli.places import Place, opened_place
 from dubseedd.cli.progress import display
 from dubseedd.cli.views import JobView
 from dubseedd.cli.working import watched
-from dubseedd.core.bundle import shown
 from dubseedd.core.selection import LeftOut, Wish
+from dubseedd.core.sentence import shown
 from dubseedd.engine.configfile import load
 from dubseedd.engine.finding import open_source
 from dubseedd.engine.making import Made, Making

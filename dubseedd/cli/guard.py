@@ -16,7 +16,7 @@ from dubseedd.cli.exits import UNREACHABLE, Complaint, complain
 from dubseedd.core.config import ConfigError
 from dubseedd.engine.acceptance import missing
 from dubseedd.engine.configfile import load
-from dubseedd.engine.store import StoreView
+from dubseedd.engine.store_view import StoreView
 
 if TYPE_CHECKING:
     from dubseedd.cli.client import Client

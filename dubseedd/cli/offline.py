@@ -17,10 +17,10 @@ from dubseedd.cli.progress import Display, display
 from dubseedd.cli.views import NO_ERROR, Error, JobView
 from dubseedd.cli.working import watched
 from dubseedd.core import tidings
-from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
 from dubseedd.core.events import Event
 from dubseedd.core.receipt import Receipt
+from dubseedd.core.sentence import shown
 from dubseedd.core.tidings import Tiding
 from dubseedd.engine.configfile import load
 from dubseedd.engine.history import History
@@ -29,7 +29,8 @@ from dubseedd.engine.meter import Meter
 from dubseedd.engine.scanning import Offer, SeedFolder
 from dubseedd.engine.settling import settle
 from dubseedd.engine.stop import StopFlag
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.engine.transfer import SyncTools
 from dubseedd.engine.trouble import writing_store
@@ -99,13 +100,7 @@ class OfflineSync:
         self._screen = screen
         self._quiet: bool = options.json
         self._wish = Wish(offer.name, offer.manifest_sha256, options.dry_run, options.replace_foreign)
-        self._tools = SyncTools(
-            config=config,
-            note=self._note,
-            gave_up=self._gave_up,
-            adopted=self._adopted,
-            settled=lambda receipt: _record(store, tidings.completed(receipt)),
-        )
+        self._tools = SyncTools(config, tell=self._tell_all)
 
     def run(self, seed: SeedFolder) -> Result:
         offer, meter = self._offer, self._tools.meter
@@ -134,31 +129,17 @@ class OfflineSync:
         with closing(BundleSync(self._store, self._wish, self._tools)) as work:
             readiness = work.prepare(seed)
             match readiness:
-                case Readiness.STAGED:
-                    return readiness, tidings.installed(work.publish())
-                case Readiness.ADOPTABLE:
-                    return readiness, tidings.adopted(work.publish())
+                case Readiness.STAGED | Readiness.ADOPTABLE:
+                    return readiness, tidings.published(work.publish())
                 case Readiness.CURRENT:
                     return readiness, tidings.current(self._offer.name, self._offer.manifest_sha256)
             return readiness, None
 
-    def _note(self, sentence: str) -> None:
-        self._tell(Tiding(EventName.BUNDLE_FOUND, sentence, {}))
-        self._say(sentence)
-
-    def _gave_up(self, sentence: str) -> None:
-        self._tell(Tiding(EventName.BUNDLE_REMOVED, sentence, {}))
-        self._say(sentence)
-
-    def _adopted(self, receipt: Receipt) -> None:
-        """An older revision, which is updated next."""
-        tiding = tidings.adopted(receipt)
+    def _tell_all(self, tiding: Tiding) -> None:
+        """What happens on the way is printed, too."""
         self._tell(tiding)
-        self._say(tiding.sentence)
-
-    def _say(self, sentence: str) -> None:
         if not self._quiet:
-            print(sentence, flush=True)
+            print(tiding.sentence, flush=True)
 
     def _tell(self, tiding: Tiding) -> None:
         if not self._wish.dry_run:
@@ -220,7 +201,7 @@ def _record(store: Store, tiding: Tiding) -> None:
     """Write an event into the history. What was done stands even where that cannot be."""
     event, sentence, fields = tiding
     try:
-        History(store.own).append(Event(event, sentence, _now(), {Field.EVENT: event.value, **fields}))
+        History(store.own).append(Event(event, sentence, _now(), fields))
     except OSError as error:
         complain(f"the history of {store.path} cannot be written ({error.strerror}); make room there")
 

@@ -18,10 +18,10 @@ from dubseedd.adapters import sysfs, udevdb
 from dubseedd.cli.disks import TO_WRITE, Disks, mounted, with_udisks
 from dubseedd.cli.exits import Complaint
 from dubseedd.core import mountinfo
-from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
 from dubseedd.core.device import BlockDevice, Number, check_filesystem, check_label, check_loop
 from dubseedd.core.mountinfo import MountLine, mount_options
+from dubseedd.core.sentence import shown
 from dubseedd.engine.durable import FOLDER, owned
 from dubseedd.engine.mounts import open_seed
 from dubseedd.engine.scanning import SeedFolder, policy_of

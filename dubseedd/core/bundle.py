@@ -19,7 +19,8 @@ from enum import StrEnum
 from fnmatch import translate
 
 from dubseedd.core.enrolment import NOBODY, Enrolment
-from dubseedd.core.manifest import SHOWN_CHARACTERS, Manifest
+from dubseedd.core.manifest import Manifest
+from dubseedd.core.sentence import shown
 from dubseedd.errors import SeedRefused
 from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
 
@@ -97,12 +98,6 @@ class Accepted:
     format: Format
 
 
-def shown(path: str) -> str:
-    """A name from a seed, fit for a sentence: what is not printable is escaped, the end of a very long one left out."""
-    start = path if len(path) <= SHOWN_CHARACTERS else f"{path[:SHOWN_CHARACTERS]}…"
-    return start if start.isprintable() and start else ascii(start)
-
-
 def is_litter(path: str) -> bool:
     """Is it, or does it lie in, what other systems leave behind?"""
     return any(_LITTER.match(part) for part in path.split("/"))
@@ -163,9 +158,9 @@ def accept(
             unlisted.add(item.path)
         elif item.kind is not Kind.FOLDER:
             unsafe = unsafe or item
+    advice = _advice_on_missing(filesystem, device)
     files = tuple(
-        BundleFile(entry.path, _size_of(entry.path, sizes, unfit, filesystem, device), entry.sha256)
-        for entry in manifest.entries
+        BundleFile(entry.path, _size_of(entry.path, sizes, unfit, advice), entry.sha256) for entry in manifest.entries
     )
     if unsafe:
         raise _unsafe(unsafe)
@@ -176,21 +171,22 @@ def accept(
     return Accepted(files, (*passed_over, *code), format_of(manifest.paths))
 
 
-def _size_of(
-    path: str, sizes: Mapping[str, int | None], unfit: Mapping[str, Found], filesystem: str, device: str
-) -> int:
+def _advice_on_missing(filesystem: str, device: str) -> str:
+    if filesystem not in _EXT:
+        return "copy the bundle to the seed anew"
+    return (
+        "the stick may not have been unmounted cleanly, its last files are then in its journal only: plug it into the "
+        f"machine that wrote it and unmount it there, or repair it: e2fsck -p {device or 'DEVICE'}"
+    )
+
+
+def _size_of(path: str, sizes: Mapping[str, int | None], unfit: Mapping[str, Found], advice: str) -> int:
     """The size of a listed file, which has to be there, and a file."""
     size = sizes[path]
     if size is not None:
         return size
     if path in unfit:
         raise _unsafe(unfit[path])
-    advice = "copy the bundle to the seed anew"
-    if filesystem in _EXT:
-        advice = (
-            "the stick may not have been unmounted cleanly, its last files are then in its journal only: plug it "
-            f"into the machine that wrote it and unmount it there, or repair it: e2fsck -p {device or 'DEVICE'}"
-        )
     raise SeedRefused(
         ErrorName.FILE_MISSING, f"{shown(path)} is listed in SHA256SUMS and is not there; {advice}", file=path
     )

@@ -11,9 +11,10 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
-from dubseedd.core.bundle import CONFIG, shown
+from dubseedd.core.bundle import CONFIG
 from dubseedd.core.entries import Reader
 from dubseedd.core.manifest import Manifest
+from dubseedd.core.sentence import shown
 from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName
 

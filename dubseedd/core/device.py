@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName
 

@@ -38,11 +38,6 @@ NOBODY = Enrolment()
 """Digests alone decide."""
 
 
-def signed_by(signer: str) -> str:
-    """How a sentence goes on where somebody has signed."""
-    return f", signed by {signer}" if signer else ""
-
-
 def keys_in(raw: bytes) -> bytes:
     """An allowed_signers file fit for ssh-keygen, which takes an empty line for a broken one; b"" without a key."""
     lines = [line if line.strip() else b"#" for line in raw.split(b"\n")]

@@ -1,7 +1,7 @@
 """The entries of a JSON object, one after the other: what is large in it is never held as a whole.
 
 `json.loads` takes up to 25 bytes of memory for each byte of a hostile text and recurses as deep as the text nests. Here
-objects are walked key by key; of a value only another such object, or something short is read.
+objects are walked key by key, and what is read as a whole is short.
 """
 
 import codecs
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 
 MAX_VALUE_BYTES = 16 << 10
 """A value that is read as a whole is not longer than this."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName
 

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from dubseedd.core.sentence import quoted
 from dubseedd.errors import SeedRefused
 from dubseedd.names import MANIFEST, ErrorName
 
@@ -28,8 +29,6 @@ MAX_ENTRIES = 200_000
 MAX_COMPONENT_BYTES = 255
 MAX_DEPTH = 32
 MAX_PATH_BYTES = 4096
-SHOWN_CHARACTERS = 256
-"""A sentence goes to the journal and the bus: of a longer name it shows the beginning."""
 
 RECIPE = "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum > SHA256SUMS"
 """How the runbook writes a manifest, in the folder of the bundle."""
@@ -80,7 +79,7 @@ def parse(raw: bytes) -> Manifest:
         if key == entry.path:
             key = entry.path  # the same string is not kept twice: there may be 200,000
         if key in seen:
-            raise _invalid(f"line {number}: {_shown(entry.path)} is listed in line {seen[key]} already")
+            raise _invalid(f"line {number}: {quoted(entry.path)} is listed in line {seen[key]} already")
         seen[key] = number
         entries.append(entry)
         if len(entries) > MAX_ENTRIES:
@@ -154,7 +153,7 @@ class _Reader:
         else:
             raise _invalid(f"line {number} is no line of sha256sum")
         if escaped:
-            raise _invalid(f"line {number}: the escaped name {_shown(name)} holds a line break or a backslash")
+            raise _invalid(f"line {number}: the escaped name {quoted(name)} holds a line break or a backslash")
         return Entry(_path(name, number), digest.lower())
 
     def _without_marker(self, rest: str, number: int) -> str:
@@ -170,7 +169,7 @@ def _path(name: str, number: int) -> str:
     path = name.removeprefix("./")
     reason = "is what sha256sum calls standard input: list the file as ./-" if name == "-" else _fault(path)
     if reason:
-        raise _invalid(f"line {number}: {_shown(name)} {reason}")
+        raise _invalid(f"line {number}: {quoted(name)} {reason}")
     return path
 
 
@@ -201,14 +200,9 @@ def _check_folders(seen: Mapping[str, int]) -> None:
         while folder:
             if folder in seen:
                 raise _invalid(
-                    f"line {number} lists a file below {_shown(folder)}, which line {seen[folder]} lists as a file"
+                    f"line {number} lists a file below {quoted(folder)}, which line {seen[folder]} lists as a file"
                 )
             folder = folder.rpartition("/")[0]
-
-
-def _shown(name: str) -> str:
-    start = name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}…"
-    return f"'{start}'" if start.isprintable() else ascii(start)
 
 
 def _invalid(reason: str) -> SeedRefused:

@@ -6,8 +6,8 @@ Source: proc_pid_mountinfo(5).
 import re
 from dataclasses import dataclass
 
-from dubseedd.core.bundle import shown
 from dubseedd.core.device import Number
+from dubseedd.core.sentence import shown
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dubseedd.core.manifest import SHOWN_CHARACTERS, Manifest
+from dubseedd.core.manifest import Manifest
+from dubseedd.core.sentence import shown
 from dubseedd.names import MANIFEST, NEIGHBOURS
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -99,9 +100,9 @@ def _resources(resources: list[Any]) -> dict[str, str]:
             raise Malformed("lists something that is no file")
         name, digest = _member(resource, "name", str), _member(resource, "digest", str)
         if resource.get("algorithm") != "sha256" or not _DIGEST.fullmatch(digest):
-            raise Malformed(f"lists {_shown(name)} without a SHA-256")
+            raise Malformed(f"lists {shown(name)} without a SHA-256")
         if name in signed:
-            raise Malformed(f"lists {_shown(name)} twice")
+            raise Malformed(f"lists {shown(name)} twice")
         signed[name] = digest
     return signed
 
@@ -119,14 +120,14 @@ def _compare(signed: Mapping[str, str], manifest: Manifest) -> None:
     listed = {entry.path: entry.sha256 for entry in manifest.entries}
     for path, digest in listed.items():
         if path not in signed and path.partition("/")[0] not in UNSIGNED and path not in NEIGHBOURS:
-            raise Malformed(f"does not sign {_shown(path)}, which SHA256SUMS lists")
+            raise Malformed(f"does not sign {shown(path)}, which SHA256SUMS lists")
         if signed.get(path, digest) != digest:
-            raise Malformed(f"signs another {_shown(path)} than SHA256SUMS lists")
+            raise Malformed(f"signs another {shown(path)} than SHA256SUMS lists")
     for path, digest in signed.items():
         if path == MANIFEST and digest != manifest.sha256:
             raise Malformed("signs another SHA256SUMS")
         if path not in listed and path != MANIFEST and path not in NEIGHBOURS:
-            raise Malformed(f"signs {_shown(path)}, which SHA256SUMS does not list")
+            raise Malformed(f"signs {shown(path)}, which SHA256SUMS does not list")
 
 
 def _object(raw: bytes, fault: str) -> dict[str, Any]:
@@ -151,8 +152,3 @@ def _decoded(value: Mapping[str, Any], name: str) -> bytes:
         return base64.b64decode(_member(value, name, str), validate=True)
     except ValueError as error:
         raise Malformed(f"has a {name} that is no base64") from error
-
-
-def _shown(name: str) -> str:
-    start = name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}…"
-    return start if start.isprintable() else ascii(start)

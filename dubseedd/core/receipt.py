@@ -36,9 +36,6 @@ class FileRecord:
         """One JSON object."""
         return _encode({name: getattr(self, name) for name in _FILE_FIELDS}).encode()
 
-    def untouched(self, *, size: int, mtime_ns: int, inode: int) -> bool:
-        return (self.size, self.mtime_ns, self.inode) == (size, mtime_ns, inode)
-
 
 _FILE_FIELDS = tuple(field.name for field in fields(FileRecord))
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -93,6 +90,18 @@ class Receipt:
     def succeeding(self, former: "Receipt | None") -> Self:
         """This receipt with `former` as the version before it."""
         return replace(self, previous=former and replace(former, previous=None))
+
+    def in_place_of(self, former: "Receipt | None", *, occupied: bool, keep: bool) -> "Receipt":
+        """This receipt, once its folder takes the place of another: what becomes of that, and which is the one before.
+
+        `former` is the receipt of the folder there, `occupied` that there is one at all, `keep` that it is to be kept.
+        One of the same version is damaged: it is dropped, and the one before it stays.
+        """
+        same = former is not None and former.manifest_sha256 == self.manifest_sha256
+        displaced = Displaced.KEPT if keep and not same else Displaced.DROPPED
+        before = former.previous if former is not None and same else former
+        receipt = replace(self, displaced=displaced if occupied else Displaced.NOTHING)
+        return receipt.succeeding(before if keep else None)
 
     def rolled_back(self, now: int) -> "Receipt":
         """The receipt of the version before, put back in the place of this one, which is kept and held back."""

@@ -15,9 +15,9 @@ Source: README and `Metadata::validate` of safetensors 0.8, which is the oracle 
 from collections.abc import Iterator
 from typing import Any
 
-from dubseedd.core.bundle import shown
 from dubseedd.core.content import incomplete
 from dubseedd.core.entries import Reader
+from dubseedd.core.sentence import shown
 
 LENGTH_BYTES = 8
 MAX_HEADER_BYTES = 16 << 20

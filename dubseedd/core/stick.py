@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 from dubseedd.errors import SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName
 

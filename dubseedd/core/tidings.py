@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dubseedd.core.enrolment import signed_by
 from dubseedd.core.receipt import Receipt
+from dubseedd.core.sentence import signed_by
 from dubseedd.names import EventName, Field
 
 
@@ -16,8 +16,21 @@ class Tiding(NamedTuple):
     fields: Mapping[Field, str | int]
 
 
-def installed(receipt: Receipt) -> Tiding:
-    """It was published."""
+def noted(name: str, sentence: str) -> Tiding:
+    """Something about it that does not keep it from being installed."""
+    return Tiding(EventName.BUNDLE_FOUND, f"{name}: {sentence}", {Field.BUNDLE: name})
+
+
+def given_up(sentence: str) -> Tiding:
+    """An unfinished copy or a previous version had to go."""
+    return Tiding(EventName.BUNDLE_REMOVED, sentence, {})
+
+
+def published(receipt: Receipt) -> Tiding:
+    """It was installed, or adopted: the runbook's work, and ours now."""
+    if receipt.adopted:
+        sentence = f"{receipt.name} was put there by hand and is verified now: adopted, nothing was copied"
+        return Tiding(EventName.BUNDLE_ADOPTED, sentence + signed_by(receipt.signer), _fields(receipt))
     sentence = (
         f"{receipt.name} is installed: {_files(receipt)}, {receipt.size:,} bytes, every one verified"
         f"{signed_by(receipt.signer)}"
@@ -29,15 +42,6 @@ def completed(receipt: Receipt) -> Tiding:
     """Its publication was cut short after the switch, and has been finished."""
     sentence = f"{receipt.name} is installed: its publication was cut short and is complete now"
     return Tiding(EventName.BUNDLE_INSTALLED, sentence, _fields(receipt))
-
-
-def adopted(receipt: Receipt) -> Tiding:
-    """It was the runbook's work, and is ours now."""
-    sentence = (
-        f"{receipt.name} was put there by hand and is verified now: adopted, nothing was copied"
-        f"{signed_by(receipt.signer)}"
-    )
-    return Tiding(EventName.BUNDLE_ADOPTED, sentence, _fields(receipt))
 
 
 def rolled_back(receipt: Receipt) -> Tiding:

@@ -7,8 +7,8 @@ import hashlib
 import os
 import stat
 
-from dubseedd.core.bundle import shown
 from dubseedd.core.manifest import MAX_BYTES, parse
+from dubseedd.core.sentence import shown
 from dubseedd.engine import tree
 from dubseedd.engine.durable import FOLDER, opened
 from dubseedd.errors import Failure

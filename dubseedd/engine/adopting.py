@@ -1,7 +1,7 @@
 """Adoption: taking over what the runbook has put into the store by hand. It is verified in place, nothing is copied.
 
-The folder is the runbook's work when it and all in it is root's, not writable by others, singly linked, and matches the
-seed's manifest or else the SHA256SUMS of its own; litter and neighbours of the manifest aside.
+The folder is the runbook's work when it and all in it are root's, not writable by others and singly linked, and it
+matches the seed's manifest or else a SHA256SUMS of its own; litter and neighbours of the manifest aside.
 """
 
 import os
@@ -10,16 +10,19 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dubseedd.core.bundle import BundleFile, Kind, check_bound_name, format_of, is_litter, shown
+from dubseedd.core.bundle import Kind, check_bound_name, format_of, is_litter
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.core.receipt import Receipt
-from dubseedd.engine import copying, publishing, tree
-from dubseedd.engine.durable import Identity, identity, write_file
+from dubseedd.core.sentence import shown
+from dubseedd.engine import copying, tree
+from dubseedd.engine.durable import PLAIN_MODE, write_file
+from dubseedd.engine.kernel import Identity, identity
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
-from dubseedd.engine.staging import FOLDER_MODE
-from dubseedd.engine.store import Store, StoreView
+from dubseedd.engine.records import record_below
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import StoreView
 from dubseedd.errors import Failure, SeedRefused, StoreTrouble
 from dubseedd.names import MANIFEST, NEIGHBOURS, ErrorName
 
@@ -29,7 +32,7 @@ Objects = Mapping[str, os.stat_result]
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A folder of the store whose every byte has been found to be that of `manifest`, while it was as in `seen`."""
+    """A folder of the store that was found to match `manifest`, byte for byte, while it looked as in `seen`."""
 
     name: str
     manifest: Manifest
@@ -39,9 +42,9 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Somebody else's: the sentence says why it is not adopted.
+    """A folder that stays somebody else's; the sentence says why.
 
-    `replaceable` is which folder may be replaced on request, for it is all root's.
+    `replaceable` identifies it where all in it is root's: then it may be replaced on request.
     """
 
     sentence: str
@@ -49,7 +52,7 @@ class Foreign:
 
 
 def examine(store: StoreView, name: str, offered: Manifest, pump: Pump, meter: Meter) -> Adoption | Foreign:
-    """Is the foreign object under this name the runbook's work? Reads what it has to compare."""
+    """Is what has this name, and is not ours, the runbook's work? Reads what it has to compare."""
     path = store.path_of(name)
     try:
         with tree.opened_folder(store.root, name) as folder:
@@ -129,10 +132,8 @@ def _verify(
     """The BLAKE3 of every file, or None at the first that is not what the manifest says. Small files are read first."""
     meter.enter(JobState.VERIFYING)
     entries = sorted(manifest.entries, key=lambda entry: (sizes[entry.path], entry.path))
-    meter.files_total = len(entries)
-    meter.bytes_skipped = meter.work_total = sum(sizes[entry.path] for entry in entries)
-    meter.files_done = meter.work_done = 0
-
+    size = sum(sizes[entry.path] for entry in entries)
+    meter.expect(files=len(entries), skipped=size, work=size)
     found = {}
     for entry in entries:
         meter.current_file = entry.path
@@ -161,14 +162,12 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str,
         for path, status in adoption.seen.items():
             _settle_down(folder, path, is_folder=stat.S_ISDIR(status.st_mode))
         if _manifest_digest(folder) != manifest.sha256:
-            write_file(folder, MANIFEST, manifest.raw, drafts=store.own, mode=copying.PUBLISHED_MODE)
+            write_file(folder, MANIFEST, manifest.raw, drafts=store.own, mode=PLAIN_MODE)
         receipt = Receipt(
             name=adoption.name,
-            manifest=publishing.record_of(folder, BundleFile(MANIFEST, len(manifest.raw), manifest.sha256), blake3=""),
+            manifest=record_below(folder, MANIFEST, sha256=manifest.sha256, blake3=""),
             files=tuple(
-                publishing.record_of(
-                    folder, BundleFile(entry.path, 0, entry.sha256), blake3=adoption.blake3[entry.path]
-                )
+                record_below(folder, entry.path, sha256=entry.sha256, blake3=adoption.blake3[entry.path])
                 for entry in manifest.entries
             ),
             folder=identity(folder),
@@ -185,7 +184,7 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str,
 
 
 def _changed(now: Objects, before: Objects) -> bool:
-    """Is anything there another object, or written to? Whatever does that moves the ctime, and no program sets that."""
+    """Has anything there been replaced or written to? Either moves the ctime, which no program can set."""
 
     def look(objects: Objects) -> dict[str, tuple[int, int, int]]:
         return {path: (status.st_ino, status.st_size, status.st_ctime_ns) for path, status in objects.items()}
@@ -194,10 +193,10 @@ def _changed(now: Objects, before: Objects) -> bool:
 
 
 def _settle_down(root: int, path: str, *, is_folder: bool) -> None:
-    """The mode of the store, and on the disk; through a descriptor, for a name may have become a link."""
+    """Give an object the store's mode, on the disk; through a descriptor, for a name may have become a link."""
     opened = tree.opened_folder(root, path) if is_folder else tree.opened_file(root, path)
     with opened as descriptor:
-        os.fchmod(descriptor, FOLDER_MODE if is_folder else copying.PUBLISHED_MODE)
+        os.fchmod(descriptor, tree.FOLDER_MODE if is_folder else PLAIN_MODE)
         os.fsync(descriptor)
 
 

@@ -23,9 +23,11 @@ from dubseedd.core.bundle import BundleFile
 from dubseedd.core.plan import Origin, Step
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import copying, tree
-from dubseedd.engine.copying import PUBLISHED_MODE, Hashes
-from dubseedd.engine.durable import FRESH, owned, sync_file_system, write_all
+from dubseedd.engine.copying import Hashes
+from dubseedd.engine.durable import FRESH, PLAIN_MODE, owned, write_all
+from dubseedd.engine.kernel import sync_file_system
 from dubseedd.engine.pump import Block, Pump, ReadError
+from dubseedd.engine.records import record
 from dubseedd.engine.second_look import mismatch
 from dubseedd.engine.transfer import Transfer
 from dubseedd.engine.tree import Folders
@@ -41,8 +43,8 @@ B = TypeVar("B")
 
 
 class _Data(NamedTuple):
-    """The bytes of a file, and the BLAKE3 that they had before their SHA-256 was looked at: what changes them in memory
-    later is found when they are read back."""
+    """The bytes of a file, and their BLAKE3 from before their SHA-256 was looked at: what changes them in memory later
+    is found when they are read back."""
 
     whole: bytes
     blake3: str
@@ -71,7 +73,7 @@ class Batches:
             self._settle()
 
     def _settle(self) -> None:
-        """Make what was brought stay, and note it. What this fails for is given up: a second sync would succeed and
+        """Make what was brought stay, and record it. Where that fails it is given up: a second sync would succeed and
         prove nothing."""
         loose, self._loose = self._loose, []
         if loose:
@@ -82,7 +84,7 @@ class Batches:
     # Bringing
 
     def bring(self, steps: Iterable[Step]) -> None:
-        """Bring every file into staging, each whole; noted a stretch at a time."""
+        """Bring every file into staging, each whole; recorded a stretch at a time."""
         brought = 0
         with closing(_ahead(steps, self._announce)) as announced:
             for step, source in announced:
@@ -164,7 +166,7 @@ class Batches:
 
 
 def _ahead(items: Iterable[A], begin: Callable[[A], tuple[B, int]]) -> Generator[tuple[B, int], None, None]:
-    """Begin with items some way ahead, hand over each in turn with its descriptor, close that after."""
+    """Begin with AHEAD items before the first is handed over; each comes with its descriptor, which is closed after."""
     begun: deque[tuple[B, int]] = deque()
     rest = iter(items)
     try:
@@ -179,8 +181,8 @@ def _ahead(items: Iterable[A], begin: Callable[[A], tuple[B, int]]) -> Generator
 
 
 def _dropped(file: BundleFile, folders: Folders) -> int:
-    """Open a staged file for reading from the disk: its pages are dropped and announced to be wanted again; where they
-    stay nevertheless, past them."""
+    """Open a staged file to be read from the disk: its pages are dropped from the cache and asked for again. Where they
+    stay nevertheless, it is read past the cache."""
     with writing_store(file.path):
         folder, name = folders.of(file.path)
         descriptor = tree.open_in(folder, name, file.path)
@@ -193,7 +195,7 @@ def _dropped(file: BundleFile, folders: Folders) -> int:
 
 
 def _is_cached(descriptor: int) -> bool:
-    """Would a read be answered without asking the disk? True as well where that cannot be found out."""
+    """Would a read be answered without the disk? True, too, where that cannot be found out."""
     try:
         os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT)
     except OSError as error:
@@ -229,15 +231,15 @@ def _write(file: BundleFile, data: _Data, targets: Folders) -> FileRecord:
     with owned(_fresh(folder, name)) as target:
         write_all(target, data.whole)
         status = os.fstat(target)
-        if stat.S_IMODE(status.st_mode) != PUBLISHED_MODE:
-            os.fchmod(target, PUBLISHED_MODE)
-    return FileRecord(file.path, file.size, file.sha256, data.blake3, status.st_mtime_ns, status.st_ino)
+        if stat.S_IMODE(status.st_mode) != PLAIN_MODE:
+            os.fchmod(target, PLAIN_MODE)
+    return record(file.path, status, sha256=file.sha256, blake3=data.blake3)
 
 
 def _fresh(folder: int, name: str) -> int:
     """A new file; what an attempt before has left under that name is removed."""
     try:
-        return os.open(name, FRESH, PUBLISHED_MODE, dir_fd=folder)
+        return os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)
     except FileExistsError:
         os.unlink(name, dir_fd=folder)
-        return os.open(name, FRESH, PUBLISHED_MODE, dir_fd=folder)
+        return os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dubseedd.core.bundle import BundleFile, shown
+from dubseedd.core.bundle import BundleFile
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import make_plan
+from dubseedd.core.sentence import shown
 from dubseedd.engine import copying
 from dubseedd.engine.contents import Contents
 from dubseedd.engine.durable import owned
@@ -79,10 +80,8 @@ class SeedCheck:
     def _read(self, bundle: Examined, pump: Pump, meter: Meter, notes: list[str]) -> None:
         """Read every byte, and judge what is in the files as early as a sync would."""
         meter.enter(JobState.VERIFYING)
-        meter.bytes_total = meter.work_total = bundle.size
-        meter.bytes_done = meter.work_done = meter.bytes_skipped = meter.files_done = 0
         steps = make_plan(bundle.files, (), {}).steps
-        meter.files_total = len(steps)
+        meter.expect(files=len(steps), moved=bundle.size, work=bundle.size)
         with (
             Folders(lambda folder: self._seed.open_folder(bundle.name, folder)) as folders,
             owned(self._seed.open_folder(bundle.name, "")) as root,
@@ -125,7 +124,7 @@ class SeedCheck:
 
 
 def _changed(path: str, found: str, verified: str) -> SeedRefused:
-    """The error for a file of the stick that was right, and read again has other bytes."""
+    """The error for a file of the stick that had the right bytes, and has others when it is read again."""
     return SeedRefused(
         ErrorName.CHECKSUM_MISMATCH,
         f"{shown(path)} was read twice and the second time differs ({found}, expected {verified}), so the stick is "

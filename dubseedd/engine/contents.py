@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from dubseedd.core import gguf, safetensors
-from dubseedd.core.bundle import CONFIG, shown
+from dubseedd.core.bundle import CONFIG
 from dubseedd.core.content import (
     GGUF,
     MAX_INDEXES_OF_A_SHARD,
@@ -27,8 +27,10 @@ from dubseedd.core.content import (
 )
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.safetensors import LENGTH_BYTES
+from dubseedd.core.sentence import shown
 from dubseedd.engine import tree
 from dubseedd.engine.pump import ReadError
+from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.trouble import writing_store, wrong_on_disk
 from dubseedd.errors import Failure
 
@@ -58,8 +60,20 @@ class Contents:
         self.weights = frozenset(path for path in manifest.paths if is_weights(path))
         self._verified = {entry.path: entry.sha256 for entry in manifest.entries if entry.path in self.whole}
 
+    def judge_all(self, stop: StopFlag) -> Iterator[str]:
+        """Judge everything, the small before the large; yields notes. Raises the reason of the stop flag, too."""
+        for path in sorted(self.whole):
+            yield from self.judge(path)
+        for path in sorted(self.weights):
+            stop.check()
+            self.judge_weights(path)
+        for index, shard, named in self.shards():
+            stop.check()
+            self.compare(index, shard, named)
+
     def judge(self, path: str) -> tuple[str, ...]:
-        """Judge one of `whole`; returns notes. Raises what `changed` gives where its bytes are others by now."""
+        """Judge one of `whole`; returns notes. Raises what `changed` gives where its bytes are not those that were
+        verified."""
         raw = self._read_whole(path)
         if path == CONFIG:
             return check_config(raw)
@@ -122,7 +136,7 @@ def _tensors(descriptor: int, path: str, size: int) -> set[str]:
 
 
 def _read(descriptor: int, offset: int, length: int) -> bytes:
-    """So many bytes from there on, or what the file has of them."""
+    """`length` bytes from `offset` on, or as many as the file has."""
     data = b""
     try:
         while len(data) < length and (more := os.pread(descriptor, length - len(data), offset + len(data))):

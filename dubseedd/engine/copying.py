@@ -16,7 +16,7 @@ from typing import Self
 
 from blake3 import blake3
 
-from dubseedd.engine.durable import FRESH
+from dubseedd.engine.durable import FRESH, PLAIN_MODE
 from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError, Sink
 
 ALIGNMENT = 4096
@@ -27,8 +27,6 @@ MARK_BYTES = 16 * BLOCK_BYTES
 
 HASH_BOUND = 0.9
 """Where SHA-256 takes this part of the time, it is what holds a copy up."""
-
-PUBLISHED_MODE = 0o644
 
 Count = Callable[[int], None]
 """Told the bytes that were moved since the last call."""
@@ -108,7 +106,7 @@ def copy_file(
     passed: Sink = lambda _: None,
     keep_cached: bool = False,
     allocate: bool = True,
-) -> Digests:
+) -> None:
     """Copy the descriptor `source` up to `size` to the descriptor `target`, from where `hashes` are on, and fsync it.
 
     `passed` is told of each block that was hashed and written. Room is taken beforehand, unless the file system would
@@ -127,7 +125,6 @@ def copy_file(
     )
     os.ftruncate(target, size)
     os.fsync(target)
-    return hashes.digests
 
 
 def digest_file(pump: Pump, folder: int, name: str, size: int, *, count: Count) -> Hashes:
@@ -159,7 +156,8 @@ def hash_file(
 
 
 def open_direct(folder: int, name: str) -> int:
-    """A descriptor that reads past the page cache: O_DIRECT, or with that emptied where the file system refuses it."""
+    """A descriptor that reads past the page cache: by O_DIRECT, or with its pages dropped where the file system refuses
+    that."""
     return _open_direct(folder, name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
@@ -169,7 +167,7 @@ def create(folder: int, name: str) -> int:
         os.unlink(name, dir_fd=folder)
     target = _open_direct(folder, name, FRESH)
     try:
-        os.fchmod(target, PUBLISHED_MODE)
+        os.fchmod(target, PLAIN_MODE)
     except BaseException:
         os.close(target)
         raise
@@ -183,14 +181,14 @@ def reopen(folder: int, name: str) -> int:
 
 def _open_direct(folder: int, name: str, flags: int) -> int:
     try:
-        return os.open(name, flags | os.O_DIRECT, PUBLISHED_MODE, dir_fd=folder)
+        return os.open(name, flags | os.O_DIRECT, PLAIN_MODE, dir_fd=folder)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
     if flags & os.O_CREAT:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
-    descriptor = os.open(name, flags, PUBLISHED_MODE, dir_fd=folder)
+    descriptor = os.open(name, flags, PLAIN_MODE, dir_fd=folder)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     return descriptor
 
@@ -221,6 +219,6 @@ def _write(target: int, block: Block) -> None:
 
 
 def _buffered(descriptor: int) -> None:
-    """Turn direct I/O off: this file system opened the file with it and then refused it."""
+    """Turn direct I/O off: the file system took it when the file was opened, and refuses it now."""
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_DIRECT)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

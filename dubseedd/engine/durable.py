@@ -3,16 +3,12 @@
 The recipe: a fresh file, write, fsync, rename, fsync the folder, and only then say that it is there.
 """
 
-import ctypes
-import errno
-import fcntl
 import os
 import shutil
-import struct
+import stat
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from enum import IntEnum
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import BinaryIO
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,76 +20,6 @@ PLAIN_MODE = 0o644
 DRAFT = "\\"
 """What the name of a draft begins with."""
 
-_FICLONE = 0x40049409
-"""_IOW(0x94, 9, int)"""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.renameat2.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
-_libc.syncfs.argtypes = [ctypes.c_int]
-_libc.statx.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p]
-
-
-class Rename(IntEnum):
-    """The flags of renameat2(2)."""
-
-    NOREPLACE = 1
-    EXCHANGE = 2
-
-
-Identity = tuple[int, int]
-"""(inode, time of birth in nanoseconds) of a folder: an inode alone is given to another folder after a removal."""
-
-_AT_EMPTY_PATH = 0x1000
-_STATX_BTIME = 0x800
-_STATX = struct.Struct("=80xqI")
-"""Of struct statx(2) the time of birth alone: seconds and nanoseconds at byte 80."""
-
-
-def identity(descriptor: int) -> Identity:
-    """Tell a folder from every other one there ever was; the birth is 0 where the file system does not know it."""
-    buffer = ctypes.create_string_buffer(256)
-    if _libc.statx(descriptor, b"", _AT_EMPTY_PATH, _STATX_BTIME, buffer) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    seconds, nanoseconds = _STATX.unpack_from(buffer)
-    return os.fstat(descriptor).st_ino, seconds * 1_000_000_000 + nanoseconds
-
-
-def rename(source_fd: int, source: str, target_fd: int, target: str, how: Rename) -> None:
-    """renameat2(2), which Python does not bind; OSError as from os.rename."""
-    result = _libc.renameat2(source_fd, os.fsencode(source), target_fd, os.fsencode(target), int(how))
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), source, None, target)
-
-
-def sync_file_system(descriptor: int) -> None:
-    """syncfs(2), which Python does not bind: one wait for the disk instead of one for each file."""
-    if _libc.syncfs(descriptor) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def clone(source: int, target: int) -> bool:
-    """Let `target` share the blocks of `source` (FICLONE); False where the file system cannot."""
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-    except OSError as error:
-        if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS):
-            return False
-        raise
-    return True
-
-
-@contextmanager
-def opened(path: str, flags: int, *, at: int | None = None, mode: int = 0o600) -> Iterator[int]:
-    """A descriptor for the length of a block."""
-    descriptor = os.open(path, flags, mode, dir_fd=at)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
 
 @contextmanager
 def owned(descriptor: int) -> Iterator[int]:
@@ -102,6 +28,11 @@ def owned(descriptor: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def opened(path: str, flags: int, *, at: int | None = None, mode: int = 0o600) -> AbstractContextManager[int]:
+    """A descriptor for the length of a block."""
+    return owned(os.open(path, flags, mode, dir_fd=at))
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -187,9 +118,8 @@ def put(folder: int, name: str, data: bytes) -> None:
 
 def remove(folder: int, name: str) -> None:
     """Remove whatever has this name, a folder with all that is in it; that there is nothing is success."""
-    try:
-        shutil.rmtree(name, dir_fd=folder)
-    except NotADirectoryError:
-        os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        return
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+            shutil.rmtree(name, dir_fd=folder)
+        else:
+            os.unlink(name, dir_fd=folder)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from dubseedd.core import tidings
 from dubseedd.core.bundle import BundleFile
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Step
@@ -73,10 +74,10 @@ class Filling:
                 self._batches.give_up(file.path)
                 raise
         for note in notes:
-            self._transfer.tools.note(f"{self._transfer.bundle.name}: {note}")
+            self._transfer.tools.tell(tidings.noted(self._transfer.bundle.name, note))
 
     def _look_at_header(self, file: BundleFile) -> None:
-        """Several lanes may ask; a header takes memory enough for one at a time."""
+        """Several lanes may ask; no more than one header at a time is held in memory."""
         if file.path in self._contents.weights:
             self._transfer.tools.stop.check()
             with self._looking, self._doubting(file):
@@ -90,8 +91,8 @@ class Filling:
 
     @contextmanager
     def _doubting(self, file: BundleFile) -> Iterator[None]:
-        """Before a seed is refused for what a staged file holds, the disk has to give back the bytes that it was given;
-        else the file is given up, and the disk is what is wrong."""
+        """Before a seed is refused for what a staged file holds, that file is read back. Where the disk gives other
+        bytes than it was given, the file is given up, and the disk is to blame."""
         try:
             with writing_store(file.path):
                 yield

@@ -9,8 +9,9 @@ import stat
 from collections.abc import Callable
 
 from dubseedd.core import hfcache, manifest
-from dubseedd.core.bundle import Kind, shown
+from dubseedd.core.bundle import Kind
 from dubseedd.core.hfcache import BLOBS, REFS, SNAPSHOTS, TREES, Algorithm, Expected, expected_of
+from dubseedd.core.sentence import shown
 from dubseedd.engine import tree
 from dubseedd.engine.durable import FOLDER
 from dubseedd.engine.source import Source, SourceFile

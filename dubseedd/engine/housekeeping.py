@@ -10,11 +10,16 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
+from dubseedd.core import tidings
+from dubseedd.core.tidings import Tiding
 from dubseedd.engine.durable import FOLDER, names_in, opened
 from dubseedd.engine.staging import StagedCopy, size_on_disk, staged_copies
-from dubseedd.engine.store import Store, StoreView
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import StoreView
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
+
+STAGING_LIFE_DAYS = 30
 
 
 class Room(NamedTuple):
@@ -31,8 +36,8 @@ class Room(NamedTuple):
 
 
 class _Spare(NamedTuple):
-    """What can be given up: its size in bytes, how, and the sentence that tells it. Giving up is False where somebody
-    has begun to work on it meanwhile."""
+    """What can be given up: its size in bytes, how, and the sentence that tells it. `give_up` returns False where
+    somebody has begun to work on it meanwhile."""
 
     size: int
     give_up: Callable[[], bool]
@@ -45,9 +50,9 @@ def room_for(store: StoreView, needed_bytes: int, reserve_bytes: int, *, but: st
     return Room(needed_bytes, reserve_bytes, store.free_bytes(), spare)
 
 
-def make_room(store: Store, needed_bytes: int, reserve_bytes: int, *, but: str) -> Iterator[str]:
-    """Give up staging of manifests other than `but`, then previous versions, until there is room; yields a sentence for
-    each. StoreTrouble (NoSpace), with nothing given up, where even that would not do."""
+def make_room(store: Store, needed_bytes: int, reserve_bytes: int, *, but: str) -> Iterator[Tiding]:
+    """Give up staging of manifests other than `but`, then previous versions, until there is room; tells of each.
+    StoreTrouble (NoSpace), with nothing given up, where even that would not do."""
 
     def room(spare: int = 0) -> Room:
         return Room(needed_bytes, reserve_bytes, store.free_bytes(), spare)
@@ -61,16 +66,18 @@ def make_room(store: Store, needed_bytes: int, reserve_bytes: int, *, but: str) 
         if room().enough:
             return
         if spare.give_up():
-            yield spare.sentence
+            yield tidings.given_up(spare.sentence)
     if not room().enough:
         raise no_space(store.path, room())
 
 
-def expire_staging(store: Store, before_seconds: float) -> Iterator[str]:
-    """Give up staging that nothing has continued since; yields a sentence for each."""
+def expire_staging(store: Store, now_seconds: float) -> Iterator[Tiding]:
+    """Give up staging that nothing has continued for long, and tell of each; `now_seconds` since the epoch."""
     for copy in staged_copies(store.staging):
-        if copy.continued_at < before_seconds and _give_up_copy(store, copy.manifest_sha256) and copy.size:
-            yield f"gave up the unfinished copy {copy.manifest_sha256[:12]}…: nothing has continued it for 30 days"
+        digest, old = copy.manifest_sha256, now_seconds - copy.continued_at > STAGING_LIFE_DAYS * 86400
+        if old and _give_up_copy(store, digest) and copy.size:
+            why = f"nothing has continued it for {STAGING_LIFE_DAYS} days"
+            yield tidings.given_up(f"gave up the unfinished copy {digest[:12]}…: {why}")
 
 
 def _unfinished_copies(store: Store, but: str) -> Iterator[_Spare]:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.stick import check_files, check_room, room_needed
-from dubseedd.engine.durable import owned, sync_file_system
+from dubseedd.engine.durable import owned
 from dubseedd.engine.former import Former
+from dubseedd.engine.kernel import sync_file_system
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.order import Order
 from dubseedd.engine.papers import Papers

@@ -27,6 +27,12 @@ class Meter:
     on_phase: Callable[[JobState], None] = lambda _: None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
+    def expect(self, *, files: int, moved: int = 0, skipped: int = 0, work: int) -> None:
+        """Begin to count anew: files, bytes to be moved, bytes that need not be moved, and bytes of work in all."""
+        with self._lock:
+            self.files_total, self.bytes_total, self.bytes_skipped, self.work_total = files, moved, skipped, work
+            self.files_done = self.bytes_done = self.work_done = 0
+
     def worked(self, length: int) -> None:
         """So much was read back, or copied from elsewhere than the seed."""
         with self._lock:
@@ -43,7 +49,7 @@ class Meter:
             self.files_done += files
 
     def found(self, length: int) -> None:
-        """So much of what was to be moved turned out to be there already; less than nothing: it was not after all."""
+        """So much of what was to be moved is there already; a negative length: it is not after all."""
         with self._lock:
             self.bytes_total -= length
             self.bytes_skipped += length

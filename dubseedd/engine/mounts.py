@@ -14,8 +14,8 @@ from contextlib import suppress
 from uuid import UUID
 
 from dubseedd.core import mountinfo
-from dubseedd.core.bundle import shown
 from dubseedd.core.device import BlockDevice, Number
+from dubseedd.core.sentence import shown
 from dubseedd.engine.durable import FOLDER, opened, read_file, write_file
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
@@ -47,16 +47,13 @@ def open_seed(mount_point: str, device: BlockDevice, *, ours: bool) -> tuple[int
 
 
 def _prove(root: int, device: BlockDevice, *, ours: bool) -> tuple[str, ...]:
-    mount_id = _mount_id(root)
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
-        lines = {line.id: line for line in mountinfo.parse(stream.read())}
-    if mount_id not in lines:
+    line = mount_of(root)
+    if line is None:
         raise StoreTrouble(
             ErrorName.UNSAFE_MOUNT,
             f"the mount of {device.node} went away while it was opened; plug it in again",
         )
     status = os.fstat(root)
-    line = lines[mount_id]
     btrfs = _btrfs_devices(root) if line.filesystem == "btrfs" else None
     return mountinfo.prove(
         line,

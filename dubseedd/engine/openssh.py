@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 
 PROGRAM = "ssh-keygen"
 LIMIT_SECONDS = 10.0

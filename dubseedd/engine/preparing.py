@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dubseedd.core.bundle import CONFIG, Found, Kind, Policy, accept, check_name, shown
+from dubseedd.core.bundle import CONFIG, Found, Kind, Policy, accept, check_name
 from dubseedd.core.content import check_config, check_shard, incomplete, is_weights, limit_of, named_shards, read_whole
 from dubseedd.core.manifest import Entry, Manifest, parse, render
 from dubseedd.core.selection import LeftOut, Reason, Wish, select
+from dubseedd.core.sentence import shown
 from dubseedd.engine.contents import check_header, tensors_of
 from dubseedd.engine.source import Source
 from dubseedd.engine.trouble import reading_source

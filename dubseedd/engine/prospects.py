@@ -14,7 +14,7 @@ from dubseedd.engine.housekeeping import Room, no_space, room_for
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.scanning import Examined
-from dubseedd.engine.store import StoreView
+from dubseedd.engine.store_view import StoreView
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
@@ -31,7 +31,7 @@ class Prospect(NamedTuple):
 
 
 class Prospects:
-    """Those of one seed; `trouble` is why the store cannot be read, "" where it can."""
+    """The prospects of one seed's bundles; `trouble` is why the store cannot be read, "" where it can."""
 
     def __init__(self, config: Config) -> None:
         self.path = config.store.path
@@ -68,7 +68,8 @@ class Prospects:
                 return status.f_bavail * status.f_frsize
 
     def of(self, bundle: Examined, pump: Pump, meter: Meter) -> Prospect:
-        """That of the next bundle. StoreTrouble: ForeignBundle, or NoSpace beside the bundles before it."""
+        """The prospect of the next bundle. StoreTrouble: ForeignBundle, or NoSpace with the bundles before it counted
+        in."""
         if self._view is None:
             return self._unseen(bundle)
         try:

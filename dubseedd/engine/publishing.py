@@ -9,35 +9,22 @@
 After the switch nothing is written that needs room. The receipt knows the identity of the folder that it publishes.
 Where staging has a receipt.json at start, NAME either is that folder, then 4 and 5 are done again (they may be), or it
 is not, then 3 never happened and the copy stays staged.
-
-A version that takes the place of the same one, damaged, leaves the version before as it is: the damaged one is dropped.
 """
 
 import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import replace
 
-from dubseedd.core.bundle import BundleFile
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.receipt import Displaced, FileRecord, Receipt
 from dubseedd.engine import tree
-from dubseedd.engine.copying import PUBLISHED_MODE
-from dubseedd.engine.durable import (
-    FOLDER,
-    Identity,
-    Rename,
-    exists,
-    identity,
-    names_in,
-    opened,
-    reading,
-    rename,
-    write_file,
-)
-from dubseedd.engine.staging import FOLDER_MODE, RECEIPT, TREE, Staging
-from dubseedd.engine.store import Store, receipt_file
+from dubseedd.engine.durable import FOLDER, PLAIN_MODE, exists, names_in, opened, reading, write_file
+from dubseedd.engine.kernel import Identity, Rename, rename
+from dubseedd.engine.records import record_below
+from dubseedd.engine.staging import RECEIPT, TREE, Staging
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import receipt_file
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import MANIFEST, ErrorName
 
@@ -45,7 +32,7 @@ from dubseedd.names import MANIFEST, ErrorName
 def publish(
     store: Store, copy: Staging, receipt: Receipt, *, keep_previous: bool, replacing: Identity | None = None
 ) -> Receipt:
-    """Make a complete staged copy visible under the receipt's name; returns the receipt as it was written.
+    """Make a complete staged copy, which its receipt describes, visible under its name; returns the receipt as written.
 
     `replacing` is a folder of somebody else that may be replaced; any other in that place is ForeignBundle.
     """
@@ -57,12 +44,7 @@ def publish(
                 ErrorName.FOREIGN_BUNDLE,
                 f"{store.path_of(receipt.name)} has appeared or changed meanwhile; look at it and sync again",
             )
-        mended = former is not None and former.manifest_sha256 == receipt.manifest_sha256
-        before = former.previous if former is not None and mended else former
-        displaced = Displaced.KEPT if keep_previous and not mended else Displaced.DROPPED
-        receipt = replace(
-            receipt, folder=identity(copy.tree), displaced=displaced if occupied else Displaced.NOTHING
-        ).succeeding(before if keep_previous else None)
+        receipt = receipt.in_place_of(former, occupied=occupied, keep=keep_previous)
         _sync_folders(copy.tree)
         write_file(copy.folder, RECEIPT, receipt.to_json())
         rename(copy.folder, TREE, store.root, receipt.name, Rename.EXCHANGE if occupied else Rename.NOREPLACE)
@@ -74,15 +56,8 @@ def publish(
 
 def write_manifest(copy: Staging, manifest: Manifest) -> FileRecord:
     """Put SHA256SUMS into the staged tree."""
-    write_file(copy.tree, MANIFEST, manifest.raw, drafts=copy.folder, mode=PUBLISHED_MODE)
-    return record_of(copy.tree, BundleFile(MANIFEST, len(manifest.raw), manifest.sha256), blake3="")
-
-
-def record_of(root: int, file: BundleFile, *, blake3: str) -> FileRecord:
-    """The record of a file as it lies below `root` now."""
-    with tree.opened_file(root, file.path) as descriptor:
-        status = os.fstat(descriptor)
-    return FileRecord(file.path, status.st_size, file.sha256, blake3, status.st_mtime_ns, status.st_ino)
+    write_file(copy.tree, MANIFEST, manifest.raw, drafts=copy.folder, mode=PLAIN_MODE)
+    return record_below(copy.tree, MANIFEST, sha256=manifest.sha256, blake3="")
 
 
 def settle_one(store: Store, manifest_sha256: str, *, bundle: str = "") -> list[Receipt]:
@@ -92,17 +67,14 @@ def settle_one(store: Store, manifest_sha256: str, *, bundle: str = "") -> list[
             return []
         with suppress(FileNotFoundError), opened(manifest_sha256, FOLDER, at=store.staging) as folder:
             receipt = _decided(folder)
-            if receipt is None and exists(folder, TREE):
-                return []
-            if receipt is not None and bundle not in ("", receipt.name):
-                return []
             if receipt is None:
-                store.discard(store.staging, manifest_sha256)
-                return []
-            if store.is_folder(receipt.name, receipt.folder):
-                _finish(store, manifest_sha256, receipt)
-                return [receipt]
-            os.unlink(RECEIPT, dir_fd=folder)
+                if not exists(folder, TREE):
+                    store.discard(store.staging, manifest_sha256)
+            elif bundle in ("", receipt.name):
+                if store.is_folder(receipt.name, receipt.folder):
+                    _finish(store, manifest_sha256, receipt)
+                    return [receipt]
+                os.unlink(RECEIPT, dir_fd=folder)
         return []
 
 
@@ -139,14 +111,18 @@ def _finish(store: Store, manifest_sha256: str, receipt: Receipt) -> None:
 
 
 def _sync_folders(root: int) -> None:
-    """fsync every folder of the tree, the deepest first, with the modes of the contract."""
-    folders = [path for path, status in tree.walk(root) if stat.S_ISDIR(status.st_mode)]
-    for path in [*sorted(folders, reverse=True), ""]:
-        with tree.opened_folder(root, path) as folder:
+    """fsync every folder of the tree, the deepest first, with the mode of the contract; where nothing is changed there
+    is nothing to wait for."""
+    with opened(".", FOLDER, at=root) as folder:
+        with os.scandir(folder) as entries:
+            for inner in (entry.name for entry in entries if entry.is_dir(follow_symlinks=False)):
+                with opened(inner, FOLDER, at=folder) as descriptor:
+                    _sync_folders(descriptor)
+        if stat.S_IMODE(os.fstat(folder).st_mode) != tree.FOLDER_MODE:
             with suppress(PermissionError):
-                os.fchmod(folder, FOLDER_MODE)
-            try:
-                os.fsync(folder)
-            except OSError as error:
-                if error.errno != errno.EINVAL:
-                    raise
+                os.fchmod(folder, tree.FOLDER_MODE)
+        try:
+            os.fsync(folder)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise

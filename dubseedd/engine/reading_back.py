@@ -5,7 +5,7 @@ What was just written is compared by its BLAKE3, which is cheap; of what has sta
 
 from blake3 import blake3
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import Hashes
 from dubseedd.engine.meter import Meter

@@ -7,8 +7,8 @@ import errno
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Self
@@ -22,10 +22,10 @@ from dubseedd.core.bundle import (
     check_cache_tree,
     check_name,
     is_litter,
-    shown,
 )
 from dubseedd.core.config import Config
-from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
+from dubseedd.core.manifest import MAX_BYTES, RECIPE, Manifest, parse
+from dubseedd.core.sentence import shown
 from dubseedd.engine import tree
 from dubseedd.engine.durable import FOLDER, exists, opened, owned
 from dubseedd.engine.enrolment import enrolled_in, proven
@@ -73,6 +73,20 @@ def policy_of(config: Config) -> Policy:
     return Policy(config.trust.pickle_allowed, proven(enrolled_in(config.trust.allowed_signers)))
 
 
+def _open_models(root: int, models: str) -> int:
+    with reading_seed(models):
+        try:
+            return tree.open_folder(root, models)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise SeedRefused(
+                    ErrorName.FILE_MISSING,
+                    f"the seed has no folder {models}/; put the bundles there, as {models}/NAME/",
+                    file=models,
+                ) from error
+            raise
+
+
 class SeedFolder:
     """The folder of bundles on a seed, open for reading. `filesystem` and `device` are named in advice only."""
 
@@ -91,17 +105,7 @@ class SeedFolder:
         self._policy = policy
         self._filesystem = filesystem
         self._device = device
-        try:
-            self._models = tree.open_folder(root, models)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                raise SeedRefused(
-                    ErrorName.FILE_MISSING,
-                    f"the seed has no folder {models}/; put the bundles there, as {models}/NAME/",
-                    file=models,
-                ) from error
-            with reading_seed(models):
-                raise
+        self._models = _open_models(root, models)
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +114,7 @@ class SeedFolder:
         os.close(self._models)
 
     def names(self, patterns: tuple[str, ...]) -> list[str]:
-        """The names that fit a pattern of whatever may be a bundle, sorted; SeedRefused where they are too many."""
+        """Whatever may be a bundle and fits a pattern, by name, sorted; SeedRefused where there are too many."""
         with (
             reading_seed("the folder of bundles"),
             opened(".", FOLDER, at=self._models) as folder,
@@ -131,12 +135,6 @@ class SeedFolder:
         """Every bundle whose name fits a pattern, the refused ones too, by name."""
         return [self.offer(name) for name in self.names(patterns)]
 
-    def _is_file(self, name: str) -> bool:
-        """A plain file beside the bundles is passed over; what cannot even be looked at is refused by itself."""
-        with suppress(OSError):
-            return stat.S_ISREG(os.lstat(name, dir_fd=self._models).st_mode)
-        return False
-
     def offer(self, name: str) -> Offer:
         """One bundle as an offer."""
         try:
@@ -145,10 +143,10 @@ class SeedFolder:
             return Offer(name, refusal=refusal)
         return Offer(name, bundle.size, bundle.manifest.sha256, len(bundle.files), bundle.notes, bundle.signer)
 
-    def examine(self, name: str, *, note: Callable[[str], None] = lambda _: None) -> Examined:
+    def examine(self, name: str) -> Examined:
         """Judge one bundle by name, listing and manifest; raises the first Failure that applies."""
         check_name(name)
-        with self._bundle(name) as folder:
+        with owned(self._open_bundle(name)) as folder:
             with reading_seed(name):
                 check_cache_tree(name, [child for child in CACHE_FOLDERS if exists(folder, child)])
             manifest = parse(self._manifest(folder, name))
@@ -158,8 +156,6 @@ class SeedFolder:
                 found = tree.listing(folder)
                 accepted = accept(name, manifest, found, self._policy, filesystem=self._filesystem, device=self._device)
         notes = (*manifest.notes, *accepted.notes)
-        for sentence in notes:
-            note(f"{name}: {sentence}")
         size = sum(file.size for file in accepted.files)
         return Examined(name, manifest, accepted.files, accepted.format, size, notes, signer)
 
@@ -173,47 +169,43 @@ class SeedFolder:
         """The descriptor of a folder of a bundle, "" for the bundle's own. The caller closes it."""
         return tree.open_folder(self._models, f"{name}/{folder}" if folder else name)
 
-    @contextmanager
-    def opened_parent(self, name: str, path: str) -> Iterator[int]:
+    def opened_parent(self, name: str, path: str) -> AbstractContextManager[int]:
         """The folder that holds a file of a bundle, for the length of a block."""
-        with owned(self.open_folder(name, path.rpartition("/")[0])) as descriptor:
-            yield descriptor
+        return owned(self.open_folder(name, path.rpartition("/")[0]))
 
-    @contextmanager
-    def _bundle(self, name: str) -> Iterator[int]:
-        try:
-            folder = tree.open_folder(self._models, name)
-        except OSError as error:
-            if error.errno == errno.ENOENT:
-                raise SeedRefused(
-                    ErrorName.NOT_FOUND,
-                    f"the seed has no bundle {shown(name)}; dubseedctl status lists what it has",
-                ) from error
-            if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                raise SeedRefused(
-                    ErrorName.UNSAFE_FILE,
-                    f"{shown(name)} is no folder; a bundle is a folder of its own, put it there as one",
-                    file=name,
-                ) from error
-            with reading_seed(name):
+    def _is_file(self, name: str) -> bool:
+        """A plain file beside the bundles is passed over; what cannot even be looked at is refused by itself."""
+        with suppress(OSError):
+            return stat.S_ISREG(os.lstat(name, dir_fd=self._models).st_mode)
+        return False
+
+    def _open_bundle(self, name: str) -> int:
+        """The folder of a bundle; SeedRefused where it is none, or is not there. The caller closes it."""
+        with reading_seed(name):
+            try:
+                return tree.open_folder(self._models, name)
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    raise SeedRefused(
+                        ErrorName.NOT_FOUND,
+                        f"the seed has no bundle {shown(name)}; dubseedctl status lists what it has",
+                    ) from error
+                if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                    raise SeedRefused(
+                        ErrorName.UNSAFE_FILE,
+                        f"{shown(name)} is no folder; a bundle is a folder of its own, put it there as one",
+                        file=name,
+                    ) from error
                 raise
-        try:
-            yield folder
-        finally:
-            os.close(folder)
 
     @staticmethod
     def _manifest(folder: int, name: str) -> bytes:
-        try:
-            with reading_seed(MANIFEST):
+        with reading_seed(MANIFEST):
+            try:
                 return tree.read_small(folder, MANIFEST, MAX_BYTES)
-        except SeedRefused as refusal:
-            cause = refusal.__cause__
-            if isinstance(cause, OSError) and cause.errno == errno.ENOENT:
+            except FileNotFoundError as error:
                 raise SeedRefused(
                     ErrorName.MANIFEST_MISSING,
-                    f"{shown(name)} has no SHA256SUMS; write one in its folder: "
-                    "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum > SHA256SUMS",
+                    f"{shown(name)} has no SHA256SUMS; write one in its folder: {RECIPE}",
                     file=MANIFEST,
-                ) from cause
-            raise
+                ) from error

@@ -6,8 +6,9 @@ agree say that the manifest is wrong or the file was damaged before, which a B3S
 
 from contextlib import suppress
 
-from dubseedd.core.bundle import BundleFile, shown
+from dubseedd.core.bundle import BundleFile
 from dubseedd.core.manifest import MAX_BYTES, parse
+from dubseedd.core.sentence import shown
 from dubseedd.engine import tree
 from dubseedd.engine.copying import MARK_BYTES, Hashes, digest_file
 from dubseedd.engine.pump import Pump
@@ -15,9 +16,7 @@ from dubseedd.engine.scanning import SeedFolder
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.trouble import reading_seed
 from dubseedd.errors import Failure, SeedRefused
-from dubseedd.names import ErrorName
-
-B3SUMS = "B3SUMS"
+from dubseedd.names import BLAKE3_MANIFEST, ErrorName
 
 
 def mismatch(seed: SeedFolder, bundle: str, file: BundleFile, first: Hashes, stop: StopFlag) -> SeedRefused:
@@ -28,12 +27,10 @@ def mismatch(seed: SeedFolder, bundle: str, file: BundleFile, first: Hashes, sto
     found, second = first.digests, again.digests
     if second.sha256 == found.sha256:
         why = f"a second read gives the same, {_witness(seed, bundle, file.path, found.blake3)}"
-    elif second.sha256 == file.sha256:
-        why = f"a second read gives the right bytes{_where(first, again, file.size)}, so the stick is failing; copy it "
-        why += "to another one"
     else:
-        why = f"a second read gives {second.sha256}{_where(first, again, file.size)}, so the stick is failing; copy it "
-        why += "to another one"
+        bytes_read = "the right bytes" if second.sha256 == file.sha256 else second.sha256
+        where = _where(first, again, file.size)
+        why = f"a second read gives {bytes_read}{where}, so the stick is failing; copy it to another one"
     return SeedRefused(
         ErrorName.CHECKSUM_MISMATCH,
         f"{shown(file.path)} has the digest {found.sha256}, its manifest says {file.sha256}; {why}",
@@ -53,8 +50,9 @@ def _where(first: Hashes, again: Hashes, size: int) -> str:
 
 def _witness(seed: SeedFolder, bundle: str, path: str, blake3: str) -> str:
     """What the bundle's B3SUMS has to say about a file that reads the same twice. It decides nothing."""
-    with suppress(OSError, Failure), seed.opened_parent(bundle, B3SUMS) as folder:
-        digests = {entry.path: entry.sha256 for entry in parse(tree.read_small(folder, B3SUMS, MAX_BYTES)).entries}
+    with suppress(OSError, Failure), seed.opened_parent(bundle, BLAKE3_MANIFEST) as folder:
+        witness = parse(tree.read_small(folder, BLAKE3_MANIFEST, MAX_BYTES))
+        digests = {entry.path: entry.sha256 for entry in witness.entries}
         if path in digests and digests[path] == blake3:
             return "and its B3SUMS agrees with the file, so SHA256SUMS is wrong; write it anew"
         if path in digests:

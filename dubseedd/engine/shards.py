@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 from dubseedd.core.bundle import BundleFile
 from dubseedd.core.plan import Origin, Step
-from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import Count, Hashes, HashWatch
-from dubseedd.engine.durable import clone, owned
+from dubseedd.engine.durable import owned
+from dubseedd.engine.kernel import clone
 from dubseedd.engine.lanes import Lanes
 from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError
+from dubseedd.engine.records import record
 from dubseedd.engine.second_look import mismatch
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.trailing import Mark, ReadBack, Trail
@@ -104,11 +105,8 @@ class Shards:
 
     def _record(self, target: int, file: BundleFile, hashes: Hashes) -> None:
         with writing_store(file.path):
-            status = os.fstat(target)
-            blake3 = hashes.digests.blake3
-            self._staging.record(
-                [FileRecord(file.path, file.size, file.sha256, blake3, status.st_mtime_ns, status.st_ino)]
-            )
+            status, blake3 = os.fstat(target), hashes.digests.blake3
+            self._staging.record([record(file.path, status, sha256=file.sha256, blake3=blake3)])
 
     # From the seed
 

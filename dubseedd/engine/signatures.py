@@ -4,12 +4,10 @@ SHA256SUMS.sig is OpenSSH's, namespace dubnium-seed, of the bytes of SHA256SUMS.
 and lists the very files and digests of SHA256SUMS. Of the forms that have a key enrolled, one valid signature suffices.
 """
 
-import errno
-
-from dubseedd.core.bundle import shown
 from dubseedd.core.enrolment import Enrolment
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.oms import Malformed
+from dubseedd.core.sentence import shown
 from dubseedd.engine import openssh, tree
 from dubseedd.engine.trouble import reading_seed
 from dubseedd.errors import SeedRefused
@@ -59,13 +57,11 @@ def _untrusted(name: str, reason: str) -> SeedRefused:
 
 def _read(folder: int, path: str, limit_bytes: int) -> bytes:
     """The bytes of a signature; Unsigned where there is none."""
-    try:
-        with reading_seed(path):
+    with reading_seed(path):
+        try:
             raw = tree.read_small(folder, path, limit_bytes)
-    except SeedRefused as refusal:
-        if isinstance(refusal.__cause__, OSError) and refusal.__cause__.errno == errno.ENOENT:
-            raise Unsigned(f"it has no {path}") from refusal
-        raise
+        except FileNotFoundError as error:
+            raise Unsigned(f"it has no {path}") from error
     if len(raw) > limit_bytes:
         raise Unsigned(f"its {path} is larger than {limit_bytes >> 10} KiB")
     return raw

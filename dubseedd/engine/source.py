@@ -12,8 +12,8 @@ from typing import Self
 
 from dubseedd.core import about
 from dubseedd.core.about import Origin
-from dubseedd.core.bundle import shown
 from dubseedd.core.hfcache import Algorithm, Expected
+from dubseedd.core.sentence import shown
 from dubseedd.engine import tree
 from dubseedd.engine.copying import Hashes
 from dubseedd.engine.pump import Block, Pump, Sink

@@ -23,12 +23,12 @@ from dubseedd.core.bundle import Kind
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import tree
 from dubseedd.engine.durable import FOLDER, exists, make_folder, names_in, opened, owned, reading, write_all
+from dubseedd.engine.records import untouched
 from dubseedd.errors import Failure
 
 TREE = "tree"
 RECORDS = "files.jsonl"
 RECEIPT = "receipt.json"
-FOLDER_MODE = 0o755
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,7 +52,7 @@ class Staging:
         self._lock = threading.Lock()
         with ExitStack() as undo:
             self.folder = undo.enter_context(owned(make_folder(root, manifest_sha256, mode=0o700)))
-            self.tree = undo.enter_context(owned(make_folder(self.folder, TREE, mode=FOLDER_MODE)))
+            self.tree = undo.enter_context(owned(make_folder(self.folder, TREE, mode=tree.FOLDER_MODE)))
             os.utime(self.folder)
             whole, self.marks = read_log(self.folder)
             self.records = {path: record for path, record in whole.items() if self._holds(record)}
@@ -71,21 +71,13 @@ class Staging:
     def _holds(self, record: FileRecord) -> bool:
         try:
             with tree.opened_file(self.tree, record.path) as descriptor:
-                status = os.fstat(descriptor)
+                return untouched(record, os.fstat(descriptor))
         except OSError:
             return False
-        return record.untouched(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
 
     def open_folder(self, path: str) -> int:
         """The descriptor of a folder of the tree, made as needed; "" is the tree itself. The caller closes it."""
-        descriptor = os.dup(self.tree)
-        for component in path.split("/") if path else ():
-            try:
-                following = make_folder(descriptor, component, mode=FOLDER_MODE)
-            finally:
-                os.close(descriptor)
-            descriptor = following
-        return descriptor
+        return tree.make_folders(self.tree, path)
 
     def knows(self, path: str) -> bool:
         """Is there a record of this file, or a mark?"""
@@ -127,7 +119,8 @@ class Staging:
             os.unlink(name, dir_fd=descriptor)
 
     def prune(self, wanted: frozenset[str]) -> None:
-        """Remove whatever the tree holds beside what is known of these paths, left by an attempt that was cut short."""
+        """Remove what an attempt that was cut short has left: all but the known files of these paths, and their
+        folders."""
         known = wanted & (self.records.keys() | self.marks.keys())
         needed = {folder for path in wanted for folder in _folders_of(path)}
         for path, status in sorted(tree.walk(self.tree), reverse=True):

@@ -18,18 +18,8 @@ from dataclasses import dataclass
 
 from dubseedd.core.manifest import MAX_BYTES, Manifest, parse
 from dubseedd.engine import tree
-from dubseedd.engine.durable import (
-    FOLDER,
-    Rename,
-    exists,
-    names_in,
-    opened,
-    owned,
-    put,
-    remove,
-    rename,
-    sync_file_system,
-)
+from dubseedd.engine.durable import FOLDER, exists, names_in, opened, owned, put, remove
+from dubseedd.engine.kernel import Rename, rename, sync_file_system
 from dubseedd.errors import Failure
 from dubseedd.names import MANIFEST
 

@@ -1,24 +1,27 @@
 """The sync of one bundle: from a seed's folder to a published bundle. The same work for the daemon and an installer.
 
-    prepare   settle what a crash cut short > examine the bundle > plan > copy > read back > judge its content
+    prepare   finish what a crash cut short > examine the bundle > plan > copy and judge its content > read back
     publish   one rename (see publishing), or the receipt of an adopted folder
 
 Between the two the caller may wait: for an inhibitor, for another publication, or for a person.
 """
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
+from dubseedd.core import tidings
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Origin, Plan, Verdict, make_plan
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine import adopting, publishing, tree
 from dubseedd.engine.contents import Contents
-from dubseedd.engine.durable import Identity, identity
 from dubseedd.engine.filling import Filling
 from dubseedd.engine.housekeeping import make_room
+from dubseedd.engine.kernel import Identity, identity
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.scanning import Examined, SeedFolder
 from dubseedd.engine.staging import Staging
@@ -60,16 +63,12 @@ class BundleSync:
         self._tools = tools
         self._meter = tools.meter
         self._undo = ExitStack()
-        self._staging: Staging | None = None
-        self._adoption: adopting.Adoption | None = None
-        self._receipt: Receipt | None = None
         self._replacing: Identity | None = None
-        self._seed_uuid = ""
-        self._signer = ""
+        self._switch: Callable[[], Receipt] | None = None
 
     def close(self) -> None:
         self._undo.close()
-        self._staging = self._adoption = self._receipt = None
+        self._switch = None
 
     def prepare(self, seed: SeedFolder) -> Readiness:
         """Bring the bundle to where only the switch is missing; the seed is not needed after. Raises a Failure."""
@@ -81,50 +80,36 @@ class BundleSync:
 
     def _prepare(self, seed: SeedFolder) -> Readiness:
         self._meter.enter(JobState.PLANNING)
-        self._seed_uuid = seed.uuid
         with writing_store(self._wish.name):
             for receipt in publishing.settle_bundle(self._store, self._wish.name):
-                self._tools.settled(receipt)
+                self._tools.tell(tidings.completed(receipt))
         bundle = self._examine(seed)
-        self._signer = bundle.signer
         with writing_store(bundle.name):
             verdict, _ = self._store.verdict(bundle.name, bundle.manifest.sha256, len(bundle.files))
         if verdict is Verdict.CURRENT:
-            self._meter.bytes_skipped = bundle.size
-            self._meter.files_total = self._meter.files_done = len(bundle.files)
+            self._meter.expect(files=len(bundle.files), skipped=bundle.size, work=0)
+            self._meter.finished(len(bundle.files))
             return Readiness.CURRENT
         if verdict is Verdict.FOREIGN and not self._wish.dry_run:
-            readiness = self._take_over(bundle)
+            readiness = self._take_over(bundle, seed.uuid)
             if readiness is not None:
                 return readiness
         return self._stage(bundle, seed)
 
     def publish(self) -> Receipt:
         """Make the prepared bundle visible; returns its receipt. What is acknowledged is on the disk."""
+        if self._switch is None:
+            raise AssertionError("published before it was prepared")
         self._meter.enter(JobState.PUBLISHING)
         with writing_store(self._wish.name):
-            if self._adoption is not None:
-                return adopting.seal(
-                    self._store,
-                    self._adoption,
-                    installed_at=_now(),
-                    seed_uuid=self._seed_uuid,
-                    signer=self._signer,
-                )
-            if self._staging is None or self._receipt is None:
-                raise AssertionError("published before it was prepared")
-            return publishing.publish(
-                self._store,
-                self._staging,
-                self._receipt,
-                keep_previous=self._tools.config.store.keep_previous,
-                replacing=self._replacing,
-            )
+            return self._switch()
 
     # Planning
 
     def _examine(self, seed: SeedFolder) -> Examined:
-        bundle = seed.examine(self._wish.name, note=self._tools.note)
+        bundle = seed.examine(self._wish.name)
+        for note in bundle.notes:
+            self._tools.tell(tidings.noted(bundle.name, note))
         wanted = self._wish.manifest_sha256
         if wanted and bundle.manifest.sha256 != wanted:
             raise SeedRefused(
@@ -135,19 +120,19 @@ class BundleSync:
             )
         return bundle
 
-    def _take_over(self, bundle: Examined) -> Readiness | None:
-        """Deal with a folder that is not ours: adopted as the seed's version, adopted as an older one and then updated
-        (None), or replaced on request (None); else ForeignBundle."""
+    def _take_over(self, bundle: Examined, seed_uuid: str) -> Readiness | None:
+        """Deal with a folder that is not ours. ADOPTABLE: it is the seed's version. None: it was adopted as an older
+        one, or is to be replaced on request, and the copy follows. Else ForeignBundle."""
         self._meter.enter(JobState.VERIFYING)
         with Pump(self._tools.stop) as pump, writing_store(bundle.name):
             found = adopting.examine(self._store, bundle.name, bundle.manifest, pump, self._meter)
         if isinstance(found, adopting.Adoption):
             if found.manifest.sha256 == bundle.manifest.sha256:
                 self._judge_in_place(bundle)
-                self._adoption = found
+                self._switch = partial(self._seal, found, seed_uuid, bundle.signer)
                 return Readiness.ADOPTABLE
             with writing_store(bundle.name):
-                self._tools.adopted(adopting.seal(self._store, found, installed_at=_now(), seed_uuid=""))
+                self._tools.tell(tidings.published(self._seal(found)))
         elif self._wish.replace_foreign and found.replaceable:
             self._replacing = found.replaceable
         else:
@@ -155,18 +140,13 @@ class BundleSync:
         self._meter.enter(JobState.PLANNING)
         return None
 
+    def _seal(self, adoption: adopting.Adoption, seed_uuid: str = "", signer: str = "") -> Receipt:
+        return adopting.seal(self._store, adoption, installed_at=_now(), seed_uuid=seed_uuid, signer=signer)
+
     def _judge_in_place(self, bundle: Examined) -> None:
         with writing_store(bundle.name), tree.opened_folder(self._store.root, bundle.name) as folder:
-            contents = Contents(folder, bundle.manifest)
-            for path in sorted(contents.whole):
-                for note in contents.judge(path):
-                    self._tools.note(f"{bundle.name}: {note}")
-            for path in sorted(contents.weights):
-                self._tools.stop.check()
-                contents.judge_weights(path)
-            for index, shard, named in contents.shards():
-                self._tools.stop.check()
-                contents.compare(index, shard, named)
+            for note in Contents(folder, bundle.manifest).judge_all(self._tools.stop):
+                self._tools.tell(tidings.noted(bundle.name, note))
 
     def _stage(self, bundle: Examined, seed: SeedFolder) -> Readiness:
         self._tools.stop.check()
@@ -179,38 +159,45 @@ class BundleSync:
             return Readiness.PLANNED
         self._undo.enter_context(self._store.working_on(digest))
         with writing_store(bundle.name):
-            staging = self._staging = self._undo.enter_context(Staging(self._store.staging, digest))
+            staging = self._undo.enter_context(Staging(self._store.staging, digest))
             staging.prune(bundle.manifest.paths)
         plan = make_plan(bundle.files, staging.records.keys(), twins, staging.parts())
         self._count(plan)
         self._make_room(plan, digest)
-        filling = Filling(Transfer(self._store, seed, bundle, staging, self._tools))
-        filling.copy_all(plan)
-        if self._tools.config.sync.read_back:
-            filling.read_all_back(plan)
-        with writing_store(MANIFEST):
-            self._receipt = self._draw_up_receipt(bundle, staging, seed.uuid)
-        if self._tools.config.sync.read_back:
-            filling.read_manifest_back()
+        self._switch = partial(
+            publishing.publish,
+            self._store,
+            staging,
+            self._fill(Transfer(self._store, seed, bundle, staging, self._tools), plan),
+            keep_previous=self._tools.config.store.keep_previous,
+            replacing=self._replacing,
+        )
         return Readiness.STAGED
 
+    def _fill(self, transfer: Transfer, plan: Plan) -> Receipt:
+        filling = Filling(transfer)
+        filling.copy_all(plan)
+        if transfer.reads_back:
+            filling.read_all_back(plan)
+        with writing_store(MANIFEST):
+            receipt = self._draw_up_receipt(transfer.bundle, transfer.staging, transfer.seed.uuid)
+        if transfer.reads_back:
+            filling.read_manifest_back()
+        return receipt
+
     def _count(self, plan: Plan) -> None:
-        meter = self._meter
-        read_back = sum(step.file.size for step in plan.steps) if self._tools.config.sync.read_back else 0
-        meter.bytes_total, meter.bytes_skipped = plan.bytes_total, plan.bytes_skipped
-        meter.files_total = len(plan.steps)
-        meter.work_total = read_back + sum(step.file.size for step in plan.steps if step.origin is not Origin.STAGED)
-        meter.work_done = 0
+        copied = sum(step.file.size for step in plan.steps if step.origin is not Origin.STAGED)
+        read_back = sum(step.file.size for step in plan.steps) if self._tools.reads_back else 0
+        self._meter.expect(
+            files=len(plan.steps), moved=plan.bytes_total, skipped=plan.bytes_skipped, work=copied + read_back
+        )
 
     def _make_room(self, plan: Plan, digest: str) -> None:
         self._tools.stop.check()
-        needed = plan.bytes_needed
-        if not needed:
-            return
         with writing_store(self._wish.name):
             reserve = self._tools.config.store.reserve_bytes + self._tools.spoken_for()
-            for sentence in make_room(self._store, needed, reserve, but=digest):
-                self._tools.gave_up(sentence)
+            for tiding in make_room(self._store, plan.bytes_needed, reserve, but=digest):
+                self._tools.tell(tiding)
 
     def _draw_up_receipt(self, bundle: Examined, staging: Staging, seed_uuid: str) -> Receipt:
         now = _now()
@@ -221,7 +208,7 @@ class BundleSync:
             folder=identity(staging.tree),
             format=bundle.format,
             installed_at=now,
-            verified_at=now if self._tools.config.sync.read_back else 0,
+            verified_at=now if self._tools.reads_back else 0,
             seed_uuid=seed_uuid,
             signer=bundle.signer,
         )

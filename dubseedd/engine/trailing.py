@@ -29,7 +29,7 @@ class Mark(NamedTuple):
 
 
 class ReadBack:
-    """One staged file, read back from the disk up to wherever the copy is, as often as that is asked for."""
+    """One staged file, read back from the disk in steps, each as far as the copy is."""
 
     def __init__(self, transfer: Transfer, file: BundleFile, begun: Hashes) -> None:
         """`begun` is of the bytes that have been read from the disk before."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from dubseedd.core.config import Config
 from dubseedd.core.overlap import Overlap
-from dubseedd.core.receipt import Receipt
+from dubseedd.core.tidings import Tiding
 from dubseedd.engine import trouble
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.scanning import Examined, SeedFolder
@@ -17,7 +17,7 @@ from dubseedd.errors import StoreTrouble
 
 @dataclass(slots=True)
 class SyncTools:
-    """What a sync works with: configuration, counters, stop flag, and whom to tell what was passed over or given up.
+    """What a sync works with: configuration, counters, stop flag, and whom to tell what is worth an event on the way.
 
     `overlap` finds out whether to read back while copying. `spoken_for` is the room in bytes that other syncs under way
     will still take.
@@ -27,11 +27,12 @@ class SyncTools:
     meter: Meter = field(default_factory=Meter)
     stop: StopFlag = field(default_factory=StopFlag)
     overlap: Overlap = field(default_factory=Overlap)
-    note: Callable[[str], None] = lambda _: None
-    gave_up: Callable[[str], None] = lambda _: None
-    adopted: Callable[[Receipt], None] = lambda _: None
-    settled: Callable[[Receipt], None] = lambda _: None
+    tell: Callable[[Tiding], None] = lambda _: None
     spoken_for: Callable[[], int] = lambda: 0
+
+    @property
+    def reads_back(self) -> bool:
+        return self.config.sync.read_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Transfer:
 
     @property
     def reads_back(self) -> bool:
-        return self.tools.config.sync.read_back
+        return self.tools.reads_back
 
     def wrong_on_disk(self, path: str, found: str, expected: str, where: str = "") -> StoreTrouble:
         """A staged file that reads back as something else: given up, and the error that says so."""

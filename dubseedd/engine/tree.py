@@ -6,11 +6,12 @@ Everything is reached from the descriptor of a folder by one component at a time
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Self
 
-from dubseedd.core.bundle import Found, Kind, shown
+from dubseedd.core.bundle import Found, Kind
 from dubseedd.core.manifest import MAX_BYTES, MAX_DEPTH
+from dubseedd.core.sentence import shown
 from dubseedd.engine.durable import FOLDER, owned
 from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName
@@ -60,20 +61,20 @@ def make_folders(root: int, path: str) -> int:
     return descriptor
 
 
-def open_file(root: int, path: str, *, flags: int = FILE) -> int:
+def open_file(root: int, path: str) -> int:
     """The descriptor of a regular file below `root`; OSError where there is none, SeedRefused where it is no file."""
     folder, _, name = path.rpartition("/")
     with opened_folder(root, folder) as parent:
-        return open_in(parent, name, path, flags=flags)
+        return open_in(parent, name, path)
 
 
-def open_in(folder: int, name: str, path: str, *, flags: int = FILE) -> int:
+def open_in(folder: int, name: str, path: str) -> int:
     """`open_file` for a file right in a folder; `path` is what it is called in the error.
 
-    What is no file is not opened: of some devices, a watchdog is one, that alone is a command.
+    What is no regular file is never opened: for some devices, such as a watchdog, that alone is a command.
     """
     _check_regular(os.lstat(name, dir_fd=folder), path)
-    descriptor = os.open(name, flags, dir_fd=folder)
+    descriptor = os.open(name, FILE, dir_fd=folder)
     try:
         _check_regular(os.fstat(descriptor), path)
     except SeedRefused:
@@ -84,31 +85,19 @@ def open_in(folder: int, name: str, path: str, *, flags: int = FILE) -> int:
 
 def _check_regular(status: os.stat_result, path: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise _unsafe(path)
+        raise SeedRefused(
+            ErrorName.UNSAFE_FILE, f"{shown(path)} is no regular file; remove it from the bundle", file=path
+        )
 
 
-def _unsafe(path: str) -> SeedRefused:
-    return SeedRefused(ErrorName.UNSAFE_FILE, f"{shown(path)} is no regular file; remove it from the bundle", file=path)
-
-
-@contextmanager
-def opened_file(root: int, path: str) -> Iterator[int]:
+def opened_file(root: int, path: str) -> AbstractContextManager[int]:
     """`open_file` for the length of a block."""
-    descriptor = open_file(root, path)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return owned(open_file(root, path))
 
 
-@contextmanager
-def opened_folder(root: int, path: str) -> Iterator[int]:
+def opened_folder(root: int, path: str) -> AbstractContextManager[int]:
     """`open_folder` for the length of a block."""
-    descriptor = open_folder(root, path)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return owned(open_folder(root, path))
 
 
 def opened_parent(root: int, path: str) -> AbstractContextManager[int]:
@@ -143,14 +132,14 @@ class Folders:
 
 
 def read_small(root: int, path: str, limit_bytes: int) -> bytes:
-    """The bytes of a small file below `root`, at most one more than the limit."""
+    """The bytes of a small file below `root`; one more than the limit where it is larger."""
     descriptor = open_file(root, path)
     with open(descriptor, "rb") as stream:
         return stream.read(limit_bytes + 1)
 
 
 def walk(root: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Every object below a folder as (path, lstat), folders before what they hold; what was told is not kept."""
+    """Every object below a folder as (path, lstat), folders before what they hold; nothing is kept in memory."""
     objects = characters = 0
     for path, status in _walk(open_folder(root, ""), ""):
         objects, characters = objects + 1, characters + len(path)

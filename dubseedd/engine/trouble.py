@@ -1,11 +1,11 @@
-"""Where the system's errors become ours: one place for reading a seed, one for writing the store."""
+"""Where the system's errors become ours: a seed or a model that is read, the store or a stick that is written."""
 
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 from dubseedd.engine.pump import ReadError
 from dubseedd.errors import SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName
@@ -18,16 +18,10 @@ def reading_seed(path: str) -> Iterator[None]:
     """Reading `path` of a seed fails as ReadFailed; whether the device is still there is for the caller to find out."""
     try:
         yield
-    except ReadError as error:
+    except (ReadError, OSError) as error:
         raise SeedRefused(
             ErrorName.READ_FAILED,
-            f"{shown(path)} cannot be read from the seed: {error}; try another port or make the seed anew",
-            file=path,
-        ) from error
-    except OSError as error:
-        raise SeedRefused(
-            ErrorName.READ_FAILED,
-            f"{shown(path)} cannot be read from the seed: {error.strerror}; try another port or make the seed anew",
+            f"{shown(path)} cannot be read from the seed: {_reason(error)}; try another port or make the seed anew",
             file=path,
         ) from error
 
@@ -52,7 +46,7 @@ def writing_store(path: str) -> Iterator[None]:
             ) from error
         raise StoreTrouble(
             ErrorName.WRITE_FAILED,
-            f"the store's disk fails at {shown(path)}: {os.strerror(error.errno or 0)}; check that disk",
+            f"the store's disk fails at {shown(path)}: {_reason(error)}; check that disk",
             file=path,
         ) from error
 
@@ -63,10 +57,9 @@ def reading_source(path: str) -> Iterator[None]:
     try:
         yield
     except (ReadError, OSError) as error:
-        reason = error if isinstance(error, ReadError) else error.strerror
         raise SeedRefused(
             ErrorName.READ_FAILED,
-            f"{shown(path)} of the model cannot be read: {reason}; check its disk, or fetch the model anew",
+            f"{shown(path)} of the model cannot be read: {_reason(error)}; check its disk, or fetch the model anew",
             file=path,
         ) from error
 
@@ -102,3 +95,7 @@ def wrong_on_disk(path: str, found: str, expected: str, where: str = "") -> Stor
         "the store's disk is failing, check it before the next sync",
         file=path,
     )
+
+
+def _reason(error: ReadError | OSError) -> str:
+    return str(error) if isinstance(error, ReadError) else os.strerror(error.errno or errno.EIO)

@@ -1,15 +1,16 @@
 """Verifying what is installed: every file read back from the disk and compared with its manifest."""
 
-from dataclasses import replace
+import os
 from typing import Any
 
-from dubseedd.core.bundle import BundleFile, shown
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.receipt import FileRecord, Receipt
-from dubseedd.engine import copying, publishing, tree
+from dubseedd.core.sentence import shown
+from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import Count
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump, ReadError
+from dubseedd.engine.records import record
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import Store
 from dubseedd.engine.trouble import writing_store
@@ -26,8 +27,8 @@ class Verification:
         self._meter = meter
         self._files = (*receipt.files, receipt.manifest)
         self._good: list[FileRecord] = []
-        meter.files_total = len(self._files)
-        meter.bytes_total = meter.work_total = sum(file.size for file in self._files)
+        size = sum(file.size for file in self._files)
+        meter.expect(files=len(self._files), moved=size, work=size)
 
     def run(self, pump: Pump, *, now: int, read: Count = lambda _: None) -> Receipt:
         """Read every file that is left; returns the new receipt, which is written down and carries the damage if any.
@@ -66,9 +67,10 @@ class Verification:
             read(length)
 
         try:
-            with tree.opened_folder(self._store.root, folder) as descriptor:
-                found = copying.digest_file(pump, descriptor, base, file.size, count=count).digests.sha256
-                record = publishing.record_of(descriptor, BundleFile(base, file.size, file.sha256), blake3=file.blake3)
+            with tree.opened_folder(self._store.root, folder) as parent:
+                found = copying.digest_file(pump, parent, base, file.size, count=count).digests.sha256
+                with tree.opened_file(parent, base) as descriptor:
+                    fresh = record(file.path, os.fstat(descriptor), sha256=file.sha256, blake3=file.blake3)
         except FileNotFoundError as error:
             raise StoreTrouble(
                 ErrorName.FILE_MISSING, f"{shown(file.path)} of {name} is missing; {mend}", file=file.path
@@ -81,15 +83,15 @@ class Verification:
                 f"{shown(file.path)} of {name} cannot be read ({error}); check the disk, then {mend}",
                 file=file.path,
             ) from error
-        if (found, record.size) != (file.sha256, file.size):
+        if (found, fresh.size) != (file.sha256, file.size):
             fault = f"its digest is {found}, its manifest says {file.sha256}"
-            if record.size != file.size:
-                fault = f"it has {record.size:,} bytes and had {file.size:,}"
+            if fresh.size != file.size:
+                fault = f"it has {fresh.size:,} bytes and had {file.size:,}"
             raise StoreTrouble(
                 ErrorName.CHECKSUM_MISMATCH, f"{shown(file.path)} of {name} is damaged: {fault}; {mend}", file=file.path
             )
         self._meter.finished()
-        return replace(record, path=file.path)
+        return fresh
 
 
 def verify(store: Store, receipt: Receipt, meter: Meter, stop: StopFlag, *, now: int) -> Receipt:

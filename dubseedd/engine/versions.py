@@ -15,9 +15,10 @@ from dubseedd.core.bundle import Kind
 from dubseedd.core.receipt import Receipt
 from dubseedd.core.tidings import Tiding
 from dubseedd.engine import tree
-from dubseedd.engine.durable import Rename, rename
+from dubseedd.engine.kernel import Rename, rename
 from dubseedd.engine.publishing import settle_bundle
-from dubseedd.engine.store import Store, receipt_file
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import receipt_file
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import MANIFEST, ErrorName

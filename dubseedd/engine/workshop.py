@@ -19,7 +19,8 @@ from typing import Self
 from dubseedd.core.manifest import Manifest
 from dubseedd.core.stick import LEAFLET as LEAFLET_TEXT
 from dubseedd.engine import tree
-from dubseedd.engine.durable import FOLDER, PLAIN_MODE, exists, names_in, opened, owned, put, sync_file_system
+from dubseedd.engine.durable import FOLDER, PLAIN_MODE, exists, names_in, opened, owned, put
+from dubseedd.engine.kernel import sync_file_system
 from dubseedd.engine.switch import Switch
 from dubseedd.engine.trouble import writing_stick
 from dubseedd.errors import CallRefused, Failure, SeedRefused

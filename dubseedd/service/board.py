@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from dubseedd.core.events import Event
 from dubseedd.core.tidings import Tiding
-from dubseedd.engine.store import StoredBundle
+from dubseedd.engine.store_view import StoredBundle
 from dubseedd.names import EventName, Field
 from dubseedd.service.job import Job
 from dubseedd.service.ports import Clock, Recorder
@@ -47,7 +47,7 @@ class Board:
 
     def tell(self, name: EventName, message: str, fields: dict[Field, str | int] | None = None) -> None:
         """Record an event: one line for a person, fields for programs."""
-        self._recorder.record(Event(name, message, self.clock(), {Field.EVENT: name.value, **(fields or {})}))
+        self._recorder.record(Event(name, message, self.clock(), fields or {}))
 
     def report(self, tiding: Tiding, fields: Mapping[Field, str | int] = MappingProxyType({})) -> None:
         """Record what is told of a bundle, with more fields where a job or a seed brought it about."""

@@ -17,7 +17,8 @@ from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.housekeeping import expire_staging
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.settling import settle
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import NO_ERROR, Stopping
 from dubseedd.names import EventName
@@ -40,8 +41,6 @@ from dubseedd.service.worker import in_thread
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-STAGING_LIFE_SECONDS = 30 * 86400
 
 
 class Conductor:
@@ -166,9 +165,8 @@ class Conductor:
             return await in_thread(work)
 
     async def _keep_house(self) -> None:
-        limit = time.time() - STAGING_LIFE_SECONDS
-        for note in await self._in_store(lambda: list(expire_staging(self.store, limit))):
-            self.board.tell(EventName.BUNDLE_REMOVED, note)
+        for tiding in await self._in_store(lambda: list(expire_staging(self.store, time.time()))):
+            self.board.report(tiding)
 
     def _after_job(self, job: Job) -> None:
         self._errands.run(self.seeds.follow_up(job))

@@ -10,7 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import NamedTuple
 
-from dubseedd.core.bundle import shown
+from dubseedd.core.sentence import shown
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName
 from dubseedd.service.board import Board

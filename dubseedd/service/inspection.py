@@ -10,11 +10,10 @@ import logging
 from contextlib import AsyncExitStack
 
 from dubseedd.core import tidings
-from dubseedd.core.bundle import shown
 from dubseedd.core.config import Config
 from dubseedd.core.device import check_filesystem, check_loop
-from dubseedd.core.enrolment import signed_by
 from dubseedd.core.lifecycle import SeedState
+from dubseedd.core.sentence import shown, signed_by
 from dubseedd.engine.scanning import Offer
 from dubseedd.engine.store import Store
 from dubseedd.engine.trouble import writing_store

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dubseedd import __version__
 from dubseedd.core.exposition import Family, Kind, exposition
 from dubseedd.engine.durable import FOLDER, opened, write_file
-from dubseedd.engine.store import BundleState
+from dubseedd.engine.store_view import BundleState
 from dubseedd.names import IDENTIFIER
 from dubseedd.service.board import Listener
 from dubseedd.service.conductor import Conductor

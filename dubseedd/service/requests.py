@@ -10,7 +10,7 @@ from typing import Any
 
 from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.history import History
-from dubseedd.engine.store import BundleState
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import Wish
 from dubseedd.errors import CallRefused, Cancelled
 from dubseedd.names import ErrorName

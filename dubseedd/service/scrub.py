@@ -16,7 +16,7 @@ from dubseedd.engine.leisure import Rests, step_back
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.stop import StopFlag
-from dubseedd.engine.store import BundleState
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.trouble import writing_store
 from dubseedd.engine.verifying import Verification
 from dubseedd.errors import Cancelled, Failure

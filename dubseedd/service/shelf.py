@@ -2,7 +2,8 @@
 
 import asyncio
 
-from dubseedd.engine.store import Store, StoredBundle
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import StoredBundle
 from dubseedd.service.board import Board
 from dubseedd.service.worker import in_thread
 

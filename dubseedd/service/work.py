@@ -98,7 +98,7 @@ class Work:
             with closing(sync):
                 published = readiness in (Readiness.STAGED, Readiness.ADOPTABLE) and job.publish
                 if published:
-                    await self._publish(job, sync, adopted=readiness is Readiness.ADOPTABLE)
+                    await self._publish(job, sync)
             if published:  # what the sync knew of every file is forgotten before the store is read again
                 await self._show(job.bundle)
         if readiness is Readiness.CURRENT:
@@ -129,14 +129,14 @@ class Work:
         self._board.tell(EventName.JOB_STARTED, f"{verb} {job.bundle}{origin}", job.fields)
         self._enter(job, state)
 
-    async def _publish(self, job: Job, sync: BundleSync, *, adopted: bool) -> None:
+    async def _publish(self, job: Job, sync: BundleSync) -> None:
         self._enter(job, JobState.WAITING)
         async with self._turn(job, self._publishing):
             await self._until_uninhibited(job)
             self._enter(job, JobState.PUBLISHING)
             receipt = await in_thread(sync.publish)
         job.wish = replace(job.wish, manifest_sha256=receipt.manifest_sha256)
-        self._board.report((tidings.adopted if adopted else tidings.installed)(receipt), job.fields)
+        self._board.report(tidings.published(receipt), job.fields)
 
     async def _until_uninhibited(self, job: Job) -> None:
         while reason := self._inhibitors.reason:
@@ -190,10 +190,7 @@ class Work:
             config=config,
             meter=meter,
             stop=job.halt.flag,
-            note=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_FOUND, sentence),
-            gave_up=lambda sentence: _later(loop, self._tell, job, EventName.BUNDLE_REMOVED, sentence),
-            adopted=lambda receipt: _later(loop, lambda: self._board.report(tidings.adopted(receipt), job.fields)),
-            settled=lambda receipt: _later(loop, self._board.report, tidings.completed(receipt)),
+            tell=lambda tiding: _later(loop, lambda: self._board.report(tiding, job.fields)),
             spoken_for=lambda: self._spoken_for(job),
         )
 
@@ -203,9 +200,6 @@ class Work:
             for other in self._others()
             if other is not job and other.state is JobState.COPYING
         )
-
-    def _tell(self, job: Job, name: EventName, sentence: str) -> None:
-        self._board.tell(name, sentence, job.fields)
 
     # What the thread tells
 

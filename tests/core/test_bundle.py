@@ -17,7 +17,6 @@ from dubseedd.core.bundle import (
     check_name,
     format_of,
     is_litter,
-    shown,
 )
 from dubseedd.core.manifest import Entry, Manifest, parse, render
 from dubseedd.errors import SeedRefused
@@ -252,9 +251,3 @@ def test_the_first_error_that_applies_is_the_one_that_is_named() -> None:
 )
 def test_the_format_follows_from_the_endings(paths: list[str], expected: Format) -> None:
     assert format_of(paths) is expected
-
-
-def test_names_are_shown_fit_for_a_terminal() -> None:
-    assert shown("plain é.txt") == "plain é.txt"
-    assert shown("a\x1b[2Jb\n\udcff\u202e").isprintable()
-    assert len(shown("x" * 5000)) < 300

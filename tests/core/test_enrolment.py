@@ -2,7 +2,7 @@
 
 import pytest
 
-from dubseedd.core.enrolment import NOBODY, Enrolment, keys_in, signed_by
+from dubseedd.core.enrolment import NOBODY, Enrolment, keys_in
 
 
 @pytest.mark.parametrize("raw", [b"", b"\n", b"# a\n#b", b" \t\r\n  # indented\n"])
@@ -23,7 +23,3 @@ def test_blank_lines_become_comments_and_keep_the_numbers_of_the_others() -> Non
 def test_a_fault_demands_signatures_that_nobody_can_give() -> None:
     assert Enrolment("/signers", fault="it cannot be read").demands_signatures
     assert not NOBODY.demands_signatures
-
-
-def test_a_sentence_names_the_signer_where_there_is_one() -> None:
-    assert (signed_by("ops"), signed_by("")) == (", signed by ops", "")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from dubseedd.core.receipt import FileRecord, Receipt
+from dubseedd.core.receipt import Displaced, FileRecord, Receipt
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
 
@@ -55,15 +55,29 @@ def test_only_the_version_before_is_remembered() -> None:
     assert third.previous.previous is None
 
 
-def test_its_size_is_that_of_its_files() -> None:
-    assert RECEIPT.size == 15
+OTHER = replace(RECEIPT, manifest=replace(RECEIPT.manifest, sha256="o" * 64))
 
 
 @pytest.mark.parametrize(
-    ("change", "same"), [({}, True), ({"size": 11}, False), ({"mtime_ns": 1}, False), ({"inode": 1}, False)]
+    ("former", "occupied", "keep", "displaced", "before"),
+    [
+        pytest.param(None, False, True, Displaced.NOTHING, None, id="the name is free"),
+        pytest.param(OTHER, True, True, Displaced.KEPT, OTHER, id="another version"),
+        pytest.param(OTHER, True, False, Displaced.DROPPED, None, id="another version, not to be kept"),
+        pytest.param(RECEIPT.succeeding(OTHER), True, True, Displaced.DROPPED, OTHER, id="the same one, damaged"),
+        pytest.param(RECEIPT, True, True, Displaced.DROPPED, None, id="the same one, and none before"),
+        pytest.param(None, True, True, Displaced.KEPT, None, id="somebody else's"),
+    ],
 )
-def test_a_file_is_untouched_as_long_as_size_time_and_inode_are(change: dict[str, int], same: bool) -> None:
-    assert FILE.untouched(**{"size": 10, "mtime_ns": 123, "inode": 456, **change}) is same
+def test_what_becomes_of_the_version_that_is_replaced(
+    former: Receipt | None, occupied: bool, keep: bool, displaced: Displaced, before: Receipt | None
+) -> None:
+    receipt = RECEIPT.in_place_of(former, occupied=occupied, keep=keep)
+    assert (receipt.displaced, receipt.previous) == (displaced, before)
+
+
+def test_its_size_is_that_of_its_files() -> None:
+    assert RECEIPT.size == 15
 
 
 @pytest.mark.parametrize(

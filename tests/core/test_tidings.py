@@ -18,7 +18,7 @@ RECEIPT = Receipt(
 
 
 def test_what_is_installed_is_told_with_its_amount_and_whoever_signed_it() -> None:
-    event, sentence, fields = tidings.installed(replace(RECEIPT, signer="ops@example.org"))
+    event, sentence, fields = tidings.published(replace(RECEIPT, signer="ops@example.org"))
     assert event is EventName.BUNDLE_INSTALLED
     assert sentence == "tiny is installed: 1 file, 2,000 bytes, every one verified, signed by ops@example.org"
     assert fields == {Field.BUNDLE: "tiny", Field.MANIFEST: "m" * 64, Field.BYTES_TOTAL: 2_000}
@@ -26,7 +26,10 @@ def test_what_is_installed_is_told_with_its_amount_and_whoever_signed_it() -> No
 
 def test_each_tiding_names_its_bundle_and_version() -> None:
     told = [
-        *(tell(RECEIPT) for tell in (tidings.installed, tidings.completed, tidings.adopted, tidings.damaged)),
+        tidings.published(RECEIPT),
+        tidings.completed(RECEIPT),
+        tidings.published(replace(RECEIPT, adopted=True)),
+        tidings.damaged(RECEIPT),
         tidings.current("tiny", "m" * 64),
     ]
     assert {(tiding.fields[Field.BUNDLE], tiding.fields[Field.MANIFEST]) for tiding in told} == {("tiny", "m" * 64)}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dubseedd.core.config import Config, build
-from dubseedd.core.receipt import Receipt
+from dubseedd.core.tidings import Tiding
 from dubseedd.engine.scanning import SeedFolder, policy_of
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
@@ -38,20 +38,21 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 class Syncing:
-    """Syncs bundles by name, as a job does it: prepare, then publish. `notes` is what was told on the way."""
+    """Syncs bundles by name, as a job does it: prepare, then publish. `told` is what was told on the way."""
 
     def __init__(self, models: Path, store: Store, config: Config) -> None:
         self.models = models
         self.store = store
         self.config = config
-        self.notes: list[str] = []
-        self.settled: list[Receipt] = []
+        self.told: list[Tiding] = []
         self.tools = self.fresh_tools()
 
     def fresh_tools(self) -> SyncTools:
-        return SyncTools(
-            config=self.config, note=self.notes.append, gave_up=self.notes.append, settled=self.settled.append
-        )
+        return SyncTools(self.config, tell=self.told.append)
+
+    @property
+    def notes(self) -> list[str]:
+        return [tiding.sentence for tiding in self.told]
 
     def folder(self) -> SeedFolder:
         root = os.open(self.models.parent, os.O_RDONLY | os.O_DIRECTORY)

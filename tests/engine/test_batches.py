@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dubseedd.engine import batches
-from dubseedd.engine.durable import sync_file_system
+from dubseedd.engine.kernel import sync_file_system
 from dubseedd.engine.store import Store
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName

@@ -11,7 +11,7 @@ import pytest
 from dubseedd.core.events import Event
 from dubseedd.engine import history
 from dubseedd.engine.history import LIMIT_BYTES, History
-from dubseedd.names import EventName, Field
+from dubseedd.names import EventName
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Iterator[int]:
 
 
 def event(number: int, name: EventName = EventName.BUNDLE_FOUND) -> Event:
-    return Event(name, f"number {number}", number, {Field.EVENT: name.value})
+    return Event(name, f"number {number}", number)
 
 
 def test_the_newest_come_first_and_at_most_so_many(folder: int) -> None:

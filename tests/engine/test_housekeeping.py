@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dubseedd.core.config import build
-from dubseedd.engine.housekeeping import expire_staging, make_room
+from dubseedd.engine.housekeeping import STAGING_LIFE_DAYS, expire_staging, make_room
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import Readiness
 from dubseedd.errors import StoreTrouble
@@ -25,8 +25,9 @@ def test_staging_that_nothing_continues_for_long_goes(models: Path, sync: Syncin
     sync("tiny", publish=False)
     (digest,) = os.listdir(store.staging)
     os.utime(f"{store.path}/.dubseed/staging/{digest}", (1000, 1000))
-    assert list(expire_staging(store, 999)) == []
-    assert len(list(expire_staging(store, 1001))) == 1
+    life = STAGING_LIFE_DAYS * 86400
+    assert list(expire_staging(store, 1000 + life)) == []
+    assert len(list(expire_staging(store, 1001 + life))) == 1
     assert os.listdir(store.staging) == []
 
 
@@ -84,7 +85,7 @@ class TestRoom:
         self.sync_big(models, sync, "b", b"2", publish=False)
         (second,) = set(os.listdir(store.staging)) - {first}
         giving_up = make_room(store, store.free_bytes() + 20_000_000, 0, but="none")
-        assert "unfinished copy" in next(giving_up)
+        assert "unfinished copy" in next(giving_up).sentence
         with store.working_on(second), pytest.raises(StoreTrouble):
             next(giving_up)
         assert os.listdir(store.staging) == [second]

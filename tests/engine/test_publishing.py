@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.core.receipt import Displaced, Receipt
+from dubseedd.core.receipt import Receipt
 from dubseedd.engine import publishing
-from dubseedd.engine.durable import FOLDER, Rename, identity, opened, rename, write_file
+from dubseedd.engine.durable import FOLDER, opened, write_file
+from dubseedd.engine.kernel import Rename, identity, rename
 from dubseedd.engine.settling import settle
 from dubseedd.engine.staging import RECEIPT, TREE, Staging
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName, Field
@@ -40,11 +42,7 @@ def decide(sync: Syncing, digest: str) -> None:
     store = sync.store
     with Staging(store.staging, digest) as copy:
         former = store.receipt("tiny")
-        receipt = replace(
-            receipt_of_new(sync, copy),
-            folder=identity(copy.tree),
-            displaced=Displaced.KEPT if former else Displaced.NOTHING,
-        ).succeeding(former)
+        receipt = receipt_of_new(sync, copy).in_place_of(former, occupied=former is not None, keep=True)
         write_file(copy.folder, RECEIPT, receipt.to_json())
 
 
@@ -58,7 +56,7 @@ def receipt_of_new(sync: Syncing, copy: Staging) -> Receipt:
         name="tiny",
         manifest=publishing.write_manifest(copy, bundle.manifest),
         files=tuple(copy.records[file.path] for file in bundle.files),
-        folder=(0, 0),
+        folder=identity(copy.tree),
         format="safetensors",
         installed_at=1,
         verified_at=1,
@@ -183,7 +181,7 @@ def test_a_publication_that_cannot_be_finished_holds_up_no_other_bundle(
     (in_store(".dubseed/receipts") / "tiny.json" / "in the way").rmdir()
     (in_store(".dubseed/receipts") / "tiny.json").rmdir()
     assert sync("tiny") is Readiness.CURRENT
-    assert [receipt.name for receipt in sync.settled] == ["tiny"]
+    assert sync.notes == ["tiny is installed: its publication was cut short and is complete now"]
 
 
 def test_a_folder_that_was_made_with_the_inode_of_ours_is_a_strangers(
@@ -218,3 +216,17 @@ def test_the_folder_that_may_be_replaced_is_the_one_that_was_looked_at_and_no_ot
     assert trouble.value.error is ErrorName.FOREIGN_BUNDLE
     assert in_store("tiny").is_symlink()
     assert os.listdir(store.previous) == []
+
+
+def test_files_and_folders_are_for_everybody_to_read_whatever_the_umask(
+    models: Path, sync: Syncing, store: Store
+) -> None:
+    write_bundle(models / "tiny", NEW)
+    before = os.umask(0o077)
+    try:
+        sync("tiny")
+    finally:
+        os.umask(before)
+    folder = Path(store.path) / "tiny"
+    modes = {(path.is_dir(), path.stat().st_mode & 0o7777) for path in (folder, *folder.rglob("*"))}
+    assert modes == {(True, 0o755), (False, 0o644)}

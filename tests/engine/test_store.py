@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dubseedd.core.plan import Verdict
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName
 from tests.engine.conftest import Syncing
@@ -74,7 +75,8 @@ def test_folders_without_end_in_a_bundle_make_it_an_update(models: Path, sync: S
 
 def test_what_a_crash_left_half_removed_or_half_written_is_gone_at_the_next_start(store: Store) -> None:
     own = Path(store.path) / ".dubseed"
-    write_files(own / "trash/1", {"a/b": b"x"})
+    write_files(own / "trash", {"1/a/b": b"x", "2": b"x"})
+    (own / "trash/3").symlink_to("1")
     (own / "receipts/\\123").write_bytes(b"half")
     path = store.path
     store.close()

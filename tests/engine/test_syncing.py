@@ -12,7 +12,8 @@ from blake3 import blake3
 from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.stop import StopFlag
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.errors import Cancelled, Failure, SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName
@@ -342,6 +343,7 @@ class TestForeignFolders:
         sync("tiny")
         assert contents(in_store("tiny")) == published(new)
         assert contents(in_store(".dubseed/previous/tiny")) == published(old)
+        assert sync.tools.meter.files_done == sync.tools.meter.files_total
 
     def test_a_folder_without_a_manifest_that_matches_the_seed_is_adopted(
         self, models: Path, sync: Syncing, in_store: InStore

@@ -10,7 +10,8 @@ from dubseedd.core.receipt import Receipt
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.stop import StopFlag
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import Readiness
 from dubseedd.engine.verifying import Verification, verify
 from dubseedd.errors import CallRefused, Cancelled

@@ -8,7 +8,7 @@ import pytest
 
 from dubseedd.core.plan import Verdict
 from dubseedd.core.receipt import Receipt
-from dubseedd.engine.durable import Rename, rename
+from dubseedd.engine.kernel import Rename, rename
 from dubseedd.engine.settling import settle
 from dubseedd.engine.store import Store
 from dubseedd.engine.verifying import verify

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.core.manifest import SHOWN_CHARACTERS
+from dubseedd.core.sentence import SHOWN_CHARACTERS
 from dubseedd.engine.scanning import Offer
 from dubseedd.engine.store import Store
 from dubseedd.errors import Failure

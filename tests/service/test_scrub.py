@@ -8,7 +8,7 @@ import pytest
 from dubseedd.core.config import ScrubConfig
 from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.leisure import Rests
-from dubseedd.engine.store import BundleState
+from dubseedd.engine.store_view import BundleState
 from dubseedd.names import EventName
 from dubseedd.service import scrub
 from dubseedd.service.conductor import Conductor

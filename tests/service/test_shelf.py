@@ -5,7 +5,8 @@ import os
 import threading
 from pathlib import Path
 
-from dubseedd.engine.store import Store, StoredBundle
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import StoredBundle
 from dubseedd.service.board import Board
 from dubseedd.service.shelf import Shelf
 from dubseedd.service.worker import in_thread

@@ -13,7 +13,8 @@ from contextlib import closing
 from pathlib import Path
 
 from dubseedd.engine.settling import settle
-from dubseedd.engine.store import BundleState, Store
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
 from tests.support.bundles import contents
 from tests.torture.faults import Nth
 from tests.torture.figures import Lost, Torn
