@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.image import empty_image
+from tools.image import attach, empty_image
 from tools.machine import run
 
 OPTIONS = {"ext4": ("-E", "lazy_itable_init=0,lazy_journal_init=0")}
@@ -49,9 +49,15 @@ class Disk:
         return Disk.of(image, self.filesystem)
 
     def mount(self) -> None:
+        """Mount it by a loop device of its own, which goes with the mount. One that is there already would bring back
+        what it had mounted before: a service that was started meanwhile with mounts of its own may hold that still."""
         # two copies of one file system are not mounted at a time, but xfs remembers for a moment
-        options = "loop,nouuid" if self.filesystem == "xfs" else "loop"
-        run("mount", "-t", self.filesystem, "-o", options, str(self.image), str(self.folder))
+        options = ("-o", "nouuid") if self.filesystem == "xfs" else ()
+        node = attach(self.image)
+        try:
+            run("mount", "-t", self.filesystem, *options, node, str(self.folder))
+        finally:
+            run("losetup", "--detach", node)
 
     def unmount(self) -> None:
         unmount(self.folder)
