@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from dubseedd.cli import show
+from dubseedd.cli import text
 from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, complain
 from dubseedd.cli.places import Place, opened_place, opened_seed
@@ -74,8 +74,8 @@ def _say_where(place: Place) -> None:
     if place.device is not None:
         device = place.device
         remarks = f" ({'; '.join(place.notes)})" if place.notes else ""
-        where = f"{device.called}, {device.filesystem}, {show.size(device.size)}, at {place.path}{remarks}"
-        print(show.printable(where), flush=True)
+        where = f"{device.called}, {device.filesystem}, {text.size(device.size)}, at {place.path}{remarks}"
+        print(text.printable(where), flush=True)
 
 
 def _say(judgement: Judgement) -> None:
@@ -83,34 +83,34 @@ def _say(judgement: Judgement) -> None:
     for failure, how in zip(judgement.failures, ("is refused", "is refused as well"), strict=False):
         complain(f"{name} {how}: {failure.sentence}")
     if bundle is not None and not judgement.failures:
-        copied = f", {show.size(prospect.to_copy)} to copy" if prospect.to_copy else ""
+        copied = f", {text.size(prospect.to_copy)} to copy" if prospect.to_copy else ""
         signed = signed_by(bundle.signer)
-        print(f"{name} is accepted: {show.size(bundle.size)}{signed}, {MEANINGS[prospect.verdict]}{copied}")
+        print(f"{name} is accepted: {text.size(bundle.size)}{signed}, {MEANINGS[prospect.verdict]}{copied}")
     for note in judgement.notes:
-        print(f"  {show.printable(note)}", flush=True)
+        print(f"  {text.printable(note)}", flush=True)
 
 
 def _summary(judgements: list[Judgement], work: SeedCheck, prospects: Prospects) -> str:
     lines = []
     to_copy = sum(judgement.prospect.to_copy for judgement in judgements if not judgement.failures)
     if work.rate:
-        lines.append(f"The stick gives {show.size(work.rate)}/s{_duration(to_copy, work.rate)}")
+        lines.append(f"The stick gives {text.size(work.rate)}/s{_duration(to_copy, work.rate)}")
     if prospects.trouble:
         lines.append(f"Not judged: {prospects.trouble}")
     most = "at most " if prospects.trouble else ""
     lines.append(
-        f"Store {prospects.path}: {most}{show.size(prospects.needed)} needed, {show.size(prospects.free)} free, "
-        f"{show.size(prospects.reserve)} kept in reserve"
+        f"Store {prospects.path}: {most}{text.size(prospects.needed)} needed, {text.size(prospects.free)} free, "
+        f"{text.size(prospects.reserve)} kept in reserve"
     )
     good = sum(not judgement.failures for judgement in judgements)
     lines.append(f"{good} of {len(judgements)} bundles would be accepted")
-    return "\n".join(map(show.printable, lines))
+    return "\n".join(map(text.printable, lines))
 
 
 def _duration(to_copy: int, rate: int) -> str:
     if not to_copy:
         return ", and nothing has to be copied"
-    return f": a sync copies {show.size(to_copy)} in about {show.duration(_seconds(to_copy, rate))}"
+    return f": a sync copies {text.size(to_copy)} in about {text.duration(_seconds(to_copy, rate))}"
 
 
 def _seconds(to_copy: int, rate: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from dubseedd import __version__
-from dubseedd.cli import show
+from dubseedd.cli import text
 from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE
 from dubseedd.cli.places import Place, opened_place
@@ -128,16 +128,16 @@ def _document(seed: str, order: Order, made: Made, removed: list[str]) -> str:
 
 def _outcome(made: Made) -> str:
     signed = ", signed" if made.signed else ""
-    right = f"{show.size(made.size)} read back and right{_rate(made.size, made.read_seconds)}"
+    right = f"{text.size(made.size)} read back and right{_rate(made.size, made.read_seconds)}"
     if made.outcome == "current":
         return f"current: nothing to copy, {right}"
-    copied = f"{show.size(made.copied)} copied{_rate(made.copied, made.write_seconds)}"
+    copied = f"{text.size(made.copied)} copied{_rate(made.copied, made.write_seconds)}"
     return f"{made.outcome}: {copied}, {right}{signed}"
 
 
 def _rate(count: int, seconds: float) -> str:
     rate = int(count / max(seconds, SHORTEST_SECONDS))
-    return f" ({show.size(rate)}/s)" if count >= TELLING_BYTES else ""
+    return f" ({text.size(rate)}/s)" if count >= TELLING_BYTES else ""
 
 
 def _next(place: Place, seed: str) -> str:
@@ -148,4 +148,4 @@ def _next(place: Place, seed: str) -> str:
         return "everything is on the disk"
     if place.ours:
         return f"{place.device.node} may be pulled out"
-    return f"unmount {show.printable(seed)} before you pull it out"
+    return f"unmount {text.printable(seed)} before you pull it out"

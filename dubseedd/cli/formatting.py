@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from dubseedd.cli import show
+from dubseedd.cli import text
 from dubseedd.cli.disks import TO_WRITE, mounted, with_udisks
 from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, USAGE, Complaint
@@ -60,7 +60,7 @@ def format_drive(options: argparse.Namespace) -> int:
         return DONE
     _say(notes)
     print(
-        f"{device.node} is an empty seed: {choice.filesystem}, labelled {label}, {show.size(device.size)}; "
+        f"{device.node} is an empty seed: {choice.filesystem}, labelled {label}, {text.size(device.size)}; "
         f"fill it: dubseedctl create SOURCE --to {device.node}"
     )
     return DONE
@@ -95,19 +95,19 @@ def _about(drive: Drive) -> str:
     names = " ".join(name for name in (drive.vendor, drive.model) if name) or drive.image or "no model"
     serial = f", serial {drive.serial}" if drive.serial else ""
     kind = "removable" if drive.removable else "not removable"
-    head = f"{drive.node}: {names}{serial}, {show.size(drive.size)}, {kind}"
+    head = f"{drive.node}: {names}{serial}, {text.size(drive.size)}, {kind}"
     rows = [
-        (part.node, show.size(part.size), part.filesystem or "-", part.label or "-", " ".join(part.mount_points))
+        (part.node, text.size(part.size), part.filesystem or "-", part.label or "-", " ".join(part.mount_points))
         for part in drive.parts
         if part.node != drive.node or part.filesystem or part.mount_points
     ]
-    table = show.columns(show.printable(tuple(rows))).splitlines() if rows else ["nothing that is known of is on it"]
-    return "\n".join([show.printable(head), *(f"  {row}" for row in table)])
+    table = text.columns(text.printable(tuple(rows))).splitlines() if rows else ["nothing that is known of is on it"]
+    return "\n".join([text.printable(head), *(f"  {row}" for row in table)])
 
 
 def _confirm(drive: Drive, options: argparse.Namespace) -> None:
     """Return where this very drive is meant: by `--expected`, or by what a person types."""
-    name = show.printable(_plain(drive.name))
+    name = text.printable(_plain(drive.name))
     if options.expected:
         if _plain(options.expected) != _plain(drive.name):
             raise CallRefused(

@@ -9,7 +9,7 @@ from contextlib import closing
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from dubseedd.cli import advice, show
+from dubseedd.cli import advice, text
 from dubseedd.cli.asking import asked
 from dubseedd.cli.document import document
 from dubseedd.cli.exits import UNREACHABLE, Complaint, complain
@@ -121,4 +121,4 @@ def judge(name: str, bundle: Bundle | None) -> Told:
         return Told(Verdict.DAMAGED, f"{name} is damaged: {lack}; plug in a stick that has it")
     if not bundle.verified_at:
         return Told(Verdict.UNVERIFIED, f"{name} was never read back; verify it: dubseedctl verify {name}")
-    return Told(Verdict.WHOLE, f"{name} is installed, whole and verified on {show.day(bundle.verified_at)}")
+    return Told(Verdict.WHOLE, f"{name} is installed, whole and verified on {text.day(bundle.verified_at)}")

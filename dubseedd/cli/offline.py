@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 from typing import Any
 
-from dubseedd.cli import show
+from dubseedd.cli import text
 from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, complain
 from dubseedd.cli.places import opened_place, opened_seed
@@ -148,7 +148,7 @@ class OfflineSync:
 
 def _line(result: Result) -> str:
     verb = "to copy" if result["outcome"] == "planned" else "copied"
-    copied, skipped = show.size(result["bytes_done"]), f"{show.size(result['bytes_skipped'])} were there already"
+    copied, skipped = text.size(result["bytes_done"]), f"{text.size(result['bytes_skipped'])} were there already"
     parts = [f"{copied} {verb}"] if result["bytes_done"] or not result["bytes_skipped"] else []
     parts += [skipped] if result["bytes_skipped"] else []
     return f"{result['name']} is {result['outcome']}: {', '.join(parts)}"
@@ -193,7 +193,7 @@ def _verify_one(store: Store, receipt: Receipt, *, quiet: bool) -> Result:
         complain(message)
     elif not quiet:
         files = f"{len(fresh.files)} file{'' if len(fresh.files) == 1 else 's'}"
-        print(f"{name} is whole: {files}, {show.size(fresh.size)}", flush=True)
+        print(f"{name} is whole: {files}, {text.size(fresh.size)}", flush=True)
     return {"name": name, "error": Error(error, message)}
 
 

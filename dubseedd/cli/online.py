@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Collection, Sequence
 
-from dubseedd.cli import advice, show, terminal
+from dubseedd.cli import advice, show, terminal, text
 from dubseedd.cli.arguments import HISTORY_MOST
 from dubseedd.cli.client import Client
 from dubseedd.cli.document import document
@@ -23,7 +23,7 @@ async def status(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         print(_whole(state, server))
     else:
-        paint = show.in_colour if terminal.has_colours() else show.as_it_is
+        paint = text.in_colour if terminal.has_colours() else text.as_it_is
         print(show.status(state, server, terminal.width(), paint=paint))
     return DONE
 
@@ -57,7 +57,7 @@ async def watch(client: Client, options: argparse.Namespace) -> int:
     state = await follow(client, enough, new, screen, patient=options.forever)
     jobs = [job for job in state.jobs if new(job)]
     if not jobs and isinstance(screen, Screen):
-        print(show.wrapped(show.printable(state.manager.status), terminal.width()))
+        print(text.wrapped(text.printable(state.manager.status), terminal.width()))
     status = outcome("watch", jobs, as_json=options.json)
     await _say_what_may_be_pulled(client, jobs, options)
     return status
@@ -67,7 +67,7 @@ async def _say_what_may_be_pulled(client: Client, jobs: Sequence[JobView], optio
     """Of each stick that jobs have read, at the end; one that was pulled out has no need of it."""
     if not options.json:
         for seed in await let_go_of(client, {job.seed for job in jobs}):
-            print(show.printable(advice.pulling(seed)))
+            print(text.printable(advice.pulling(seed)))
 
 
 async def sync(client: Client, options: argparse.Namespace) -> int:
@@ -80,7 +80,7 @@ async def sync(client: Client, options: argparse.Namespace) -> int:
     reasons = await _reasons(client) if refused else {}
     for seed, name, verdict in refused:
         reason = reasons.get((seed, name)) or f"{name} is refused ({verdict}); see journalctl -u dubseedd"
-        complain(show.printable(reason))
+        complain(text.printable(reason))
     await _say_what_may_be_pulled(client, jobs, options)
     return FAILED if refused else status
 

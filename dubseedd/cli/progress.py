@@ -6,7 +6,7 @@ The bar needs rich, which is an extra; without it, and on a terminal that cannot
 from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
-from dubseedd.cli import show, terminal
+from dubseedd.cli import show, terminal, text
 from dubseedd.cli.views import JobView, State
 
 
@@ -83,7 +83,7 @@ class Bars:
             elif job.id not in self._ended:
                 self._ended.add(job.id)
                 self._say_end(job)
-        running = [show.printable(job) for job in jobs if not job.ended]
+        running = [text.printable(job) for job in jobs if not job.ended]
         queued = sum(job.state == "queued" for job in running)
         parts = self.draw([job for job in running if job.state != "queued"], state)
         self._live.update(Group(*parts, *([f"{queued} queued"] if queued else [])), refresh=True)
@@ -120,5 +120,5 @@ def head(job: JobView) -> Any:
     line.add_column(no_wrap=True, justify="right", min_width=5)
     line.add_column(no_wrap=True)
     percent = job.progress[0]
-    line.add_row(Text(job.bundle), ProgressBar(100, percent), f"{percent} %", show.left(job.expected_end_time))
+    line.add_row(Text(job.bundle), ProgressBar(100, percent), f"{percent} %", text.left(job.expected_end_time))
     return line

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dubseedd.cli import show, terminal
+from dubseedd.cli import show, terminal, text
 from dubseedd.cli.progress import Bars, Display, Lines, head
 from dubseedd.cli.views import JobView, SeedView, State
 from dubseedd.names import ERROR_PREFIX
@@ -32,7 +32,7 @@ SAMPLE_SECONDS = 0.5
 BUNDLES_MOST = 6
 """More of one stick are counted."""
 GOOD, BAD, FAINT = "green", "red", "dim"
-STYLES = {show.Colour.GOOD: GOOD, show.Colour.BAD: BAD, None: ""}
+STYLES = {text.Colour.GOOD: GOOD, text.Colour.BAD: BAD, None: ""}
 
 
 def whole_display() -> Display:
@@ -51,7 +51,7 @@ class StatusLines(Lines):
         super().update(jobs)
         if state and not jobs and state.manager.status != self._status:
             self._status = state.manager.status
-            print(show.printable(self._status), flush=True)
+            print(text.printable(self._status), flush=True)
 
 
 class Screen(Bars):
@@ -62,7 +62,7 @@ class Screen(Bars):
         self._rates: dict[int, Rates] = {}
 
     def draw(self, jobs: Sequence[JobView], state: State | None) -> list[Any]:
-        state = show.printable(state)
+        state = text.printable(state)
         self._rates = {job.id: self._rates.get(job.id) or Rates() for job in jobs}
         for job in jobs:
             self._rates[job.id].sample(job.rate)

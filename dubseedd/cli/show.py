@@ -1,23 +1,16 @@
-"""What dubseedctl shows to a person: functions from views to text, of which `left` alone looks at the clock."""
+"""What dubseedctl shows to a person: functions from views to text."""
 
-import textwrap
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dubseedd.cli import advice
+from dubseedd.cli.text import Colour, Paint, as_it_is, columns, cut, day, moment, printable, size, wrapped
 from dubseedd.cli.views import BundleView, JobView, Offered, SeedView, State
 from dubseedd.core.serving import Server
 from dubseedd.names import ERROR_PREFIX
 
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-MICROSECONDS = 1_000_000
 UUID_CHARACTERS = 9
 """As much of a seed's UUID as FAT has: enough to tell sticks apart, and a table stays narrow."""
-SHORTEST_NAME = 12
 ENDED_JOBS_MOST = 6
 """More jobs that have ended are counted."""
 JOB_BUNDLE = 2
@@ -25,105 +18,6 @@ JOB_BUNDLE = 2
 WELL = frozenset({"idle", "current"})
 USUAL = frozenset({"working", "waiting", "new", "update", "staged", "foreign", ""})
 """States of the daemon and verdicts on bundles; whatever else there is, somebody has to look at."""
-
-V = TypeVar("V")
-Paint: TypeAlias = Callable[[str, "Colour | None"], str]
-"""Gives words a colour, where there is one, or leaves them as they are."""
-
-
-class Colour(StrEnum):
-    """What a colour says, as a terminal takes it (ECMA-48, select graphic rendition)."""
-
-    STRONG = "1"
-    BAD = "31"
-    GOOD = "32"
-
-
-def in_colour(words: str, colour: Colour | None) -> str:
-    """Words for a terminal."""
-    return f"\033[{colour}m{words}\033[0m" if colour else words
-
-
-def as_it_is(words: str, _: Colour | None) -> str:
-    """Words for anything else."""
-    return words
-
-
-# Values
-
-
-def size(count: int) -> str:
-    """Bytes for a person: three digits and a binary unit."""
-    value, unit = float(count), 0
-    while value >= 1000 and unit < len(UNITS) - 1:
-        value /= 1024
-        unit += 1
-    return f"{count} B" if unit == 0 else f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {UNITS[unit]}"
-
-
-def day(microseconds: int) -> str:
-    """A time as a local date; `never` for 0."""
-    if not microseconds:
-        return "never"
-    return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC).astimezone().strftime("%Y-%m-%d")
-
-
-def moment(microseconds: int) -> str:
-    """A time as local date and time."""
-    return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def duration(seconds: int) -> str:
-    """m:ss, or h:mm:ss from one hour on."""
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
-
-
-def left(end: int) -> str:
-    """The time left until an expected end; empty while nothing can be said."""
-    seconds = round(end / MICROSECONDS - time.time()) if end else -1
-    return duration(seconds) if seconds >= 0 else ""
-
-
-def amount(job: JobView) -> str:
-    """How much of a job is done; empty while nobody knows how much there is to do."""
-    parts = []
-    if job.bytes_total:
-        parts.append(f"{size(job.bytes_done)} of {size(job.bytes_total)}")
-    if job.bytes_skipped:
-        parts.append(f"{size(job.bytes_skipped)} were there already")
-    return ", ".join(parts)
-
-
-def printable(value: V) -> V:
-    """A view or a text with whatever could speak to a terminal escaped, at any depth: names come from sticks."""
-    found: Any = value
-    if isinstance(value, str):
-        found = "".join(char if char.isprintable() else repr(char)[1:-1] for char in value)
-    elif isinstance(value, tuple):
-        items = [printable(item) for item in value]
-        found = type(value)(*items) if hasattr(value, "_fields") else tuple(items)
-    elif hasattr(value, "__dataclass_fields__"):
-        view: Any = value
-        found = replace(view, **{field.name: printable(getattr(view, field.name)) for field in fields(view)})
-    return found  # type: ignore[no-any-return]  # what came in, in the same shape
-
-
-# Pages
-
-
-def columns(rows: Sequence[Sequence[str]], width: int | None = None, *, gives_way: int = 0) -> str:
-    """Rows as aligned columns, the last one ragged; one of them gives way where `width` characters do not do."""
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    if width is not None:
-        others = sum(widths) - widths[gives_way] + 2 * (len(widths) - 1)
-        widths[gives_way] = min(widths[gives_way], max(SHORTEST_NAME, width - others))
-    lines = ("  ".join(_cut(cell, room).ljust(room) for cell, room in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def bundles(found: Sequence[BundleView], width: int | None = None) -> str:
@@ -138,14 +32,7 @@ def bundles(found: Sequence[BundleView], width: int | None = None) -> str:
 
 
 def _origin(bundle: BundleView) -> str:
-    return _cut(bundle.seed_uuid, UUID_CHARACTERS) or "-"
-
-
-def wrapped(text: str, width: int | None, hanging: str = "  ") -> str:
-    """A sentence in lines of `width`, all but the first indented; words stay whole, for they may be commands."""
-    if width is None:
-        return text
-    return textwrap.fill(text, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
+    return cut(bundle.seed_uuid, UUID_CHARACTERS) or "-"
 
 
 def events(found: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
@@ -230,7 +117,7 @@ def _jobs(jobs: Sequence[JobView], told: str, width: int | None) -> str:
     table = columns([_job_row(job) for job in shown], width, gives_way=JOB_BUNDLE).splitlines()
     lines = [f"{len(former)} that ended before: dubseedctl history"] if former else []
     for row, job in zip(table, shown, strict=True):
-        lines.append(_cut(row, width or len(row)))
+        lines.append(cut(row, width or len(row)))
         if job.error[1] and job.error[1] not in told:
             lines.append(wrapped(f"  {job.error[1]}", width))
     return "\n".join(lines)
@@ -241,7 +128,14 @@ def _job_row(job: JobView) -> tuple[str, ...]:
     return (str(job.id), job.kind, job.bundle, job.state, f"{job.progress[0]} %", what)
 
 
-# Lines
+def amount(job: JobView) -> str:
+    """How much of a job is done; empty while nobody knows how much there is to do."""
+    parts = []
+    if job.bytes_total:
+        parts.append(f"{size(job.bytes_done)} of {size(job.bytes_total)}")
+    if job.bytes_skipped:
+        parts.append(f"{size(job.bytes_skipped)} were there already")
+    return ", ".join(parts)
 
 
 def line(job: JobView) -> str:

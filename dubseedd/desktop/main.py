@@ -16,7 +16,7 @@ from dubseedd.adapters.messages import BusGone, RemoteError
 from dubseedd.cli.asking import complaint_of
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, UNREACHABLE, Complaint
-from dubseedd.cli.show import printable
+from dubseedd.cli.text import printable
 from dubseedd.cli.views import STOPPED, SeedView
 from dubseedd.desktop.desk import Desk
 from dubseedd.desktop.notices import Button, Mood, Notice, notices, story

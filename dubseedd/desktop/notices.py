@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from dubseedd.cli import show
+from dubseedd.cli import show, text
 from dubseedd.cli.views import JobView, SeedView, State
 from dubseedd.names import ERROR_PREFIX, EventName, Field
 
@@ -59,7 +59,7 @@ class Notice:
 
 def notices(state: State) -> dict[str, Notice]:
     """What is to be told of a state, by the path of the object that it is about."""
-    state = show.printable(state)
+    state = text.printable(state)
     plugged = {seed.path for seed in state.seeds}
     told = {seed.path: of_seed(seed) for seed in state.seeds}
     return told | {job.path: of_job(job, plugged_in=job.seed in plugged) for job in state.jobs if job.kind in DEEDS}
@@ -107,7 +107,7 @@ def of_job(job: JobView, *, plugged_in: bool) -> Notice:
         return Notice(title, "What was verified is kept", Mood.WELL)
     if job.state in ("queued", "waiting"):
         return Notice(title, job.progress.message, Mood.GOING)
-    left = show.left(job.expected_end_time)
+    left = text.left(job.expected_end_time)
     parts = (job.state, show.amount(job), f"{left} left" if left else "")
     return Notice(title, ", ".join(part for part in parts if part), Mood.GOING, percent=job.progress.percentage)
 
@@ -120,6 +120,6 @@ def story(about: Mapping[Field, str | int], events: Sequence[Mapping[str, Any]])
     since = itertools.takewhile(lambda event: event.get(Field.EVENT.lower()) != EventName.STARTED, events)
     fields = {name.lower(): value for name, value in about.items()}
     fitting = [event for event in since if all(event.get(name) == value for name, value in fields.items())]
-    lines = [show.printable(str(event["message"])) for event in fitting[:EVENTS_MOST][::-1]]
-    command = " ".join(f"{name}={value}" for name, value in show.printable(tuple(about.items())))
+    lines = [text.printable(str(event["message"])) for event in fitting[:EVENTS_MOST][::-1]]
+    command = " ".join(f"{name}={value}" for name, value in text.printable(tuple(about.items())))
     return Notice("What has happened", "\n".join([*lines, f"More: journalctl -x {command}"]), Mood.WRONG)

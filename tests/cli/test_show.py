@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dubseedd.cli import show
+from dubseedd.cli import show, text
 from dubseedd.cli.document import document
 from dubseedd.cli.views import NO_ERROR, BundleView, Error, JobView, ManagerView, Offered, Progress, SeedView, State
 
@@ -26,24 +26,24 @@ EMPTY = State(MANAGER, (), (), ())
      (5 << 50, "5120 TiB")],
 )  # fmt: skip
 def test_sizes_have_three_digits_and_a_binary_unit(count: int, text: str) -> None:
-    assert show.size(count) == text
+    assert text.size(count) == text
 
 
 def test_columns_are_aligned_and_have_no_trailing_blanks() -> None:
-    assert show.columns([("a", "bb", "c"), ("aaa", "b", "")]) == "a    bb  c\naaa  b"
+    assert text.columns([("a", "bb", "c"), ("aaa", "b", "")]) == "a    bb  c\naaa  b"
 
 
 def test_the_first_column_gives_way_where_there_is_no_room() -> None:
     rows = [("x" * 40, "installed", "1.00 GiB"), ("y", "foreign", "2 B")]
-    table = show.columns(rows, 40)
+    table = text.columns(rows, 40)
     assert max(len(line) for line in table.splitlines()) == 40
     assert table.startswith("x" * 18 + "…  installed  1.00 GiB")
-    assert show.columns(rows, 5).startswith("x" * 11 + "…")
+    assert text.columns(rows, 5).startswith("x" * 11 + "…")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65, "1:05"), (3599, "59:59"), (3600, "1:00:00")])
 def test_a_duration_has_hours_where_it_needs_them(seconds: int, text: str) -> None:
-    assert show.duration(seconds) == text
+    assert text.duration(seconds) == text
 
 
 def test_the_table_of_bundles_says_where_each_is_from() -> None:
@@ -71,9 +71,9 @@ def test_a_sentence_that_the_status_tells_is_not_told_again_by_its_job() -> None
 
 def test_what_could_speak_to_a_terminal_is_escaped_at_any_depth_and_nothing_else() -> None:
     seed = replace(SEED, bundles=(Offered("\x1b[2J", 1, "", "new"),), drive="ACME\n\u202eStück")
-    assert show.printable(seed).bundles == (("\\x1b[2J", 1, "", "new"),)
-    assert show.printable(seed).drive == "ACME\\n\\u202eStück"
-    assert show.printable(SEED) == SEED
+    assert text.printable(seed).bundles == (("\\x1b[2J", 1, "", "new"),)
+    assert text.printable(seed).drive == "ACME\\n\\u202eStück"
+    assert text.printable(SEED) == SEED
     assert show.line(replace(JOB, state="failed", error=Error("n", "\x1b[2J"))) == "tiny: failed: \\x1b[2J"
 
 
@@ -135,7 +135,7 @@ def test_in_sixty_columns_the_names_give_way() -> None:
 
 def test_colours_change_nothing_but_the_colours() -> None:
     state = replace(EMPTY, seeds=(replace(SEED, error=Error("n", "because")),), bundles=(BUNDLE,))
-    coloured = show.status(state, paint=show.in_colour)
+    coloured = show.status(state, paint=text.in_colour)
     assert re.sub("\033\\[[0-9]+m", "", coloured) == show.status(state)
     for words, colour in (("idle", 32), ("current", 32), ("refused: UnsafeModel", 31), ("because", 31), ("Next:", 1)):
         assert f"\033[{colour}m{words}\033[0m" in coloured
