@@ -65,7 +65,7 @@ FILES = \
   systemd/user/dubseed-notify.service:$(userunitdir)/dubseed-notify.service
 
 .PHONY: help provision test-provision vm-provision try test lint coverage torture vm vm-test vm-torture fuzz fuzz-bus \
-  measure man completions picture bench install install-provision uninstall dist wheel deb deb-test rpm clean
+  mutants measure man completions picture bench install install-provision uninstall dist wheel deb deb-test rpm clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -113,6 +113,10 @@ fuzz: provision  ## feed the parsers what a fuzzer makes up [SECONDS=3600] [TARG
 	@$(PYTHON_VENV) -c 'import atheris' 2>/dev/null || .venv/bin/pip install --quiet atheris 2>/dev/null || true
 	@$(PYTHON_VENV) -m tests.fuzz --seconds "$(SECONDS)" --target "$(TARGET)"
 
+mutants: provision  ## change the rules of manifest and plan here and there; list what no test notices
+	@$(PYTHON_VENV) -c 'import mutmut' 2>/dev/null || $(PYTHON_VENV) -m pip install --quiet mutmut
+	@S1=2000 $(PYTHON_VENV) -m mutmut run && $(PYTHON_VENV) -m mutmut results
+
 man: provision  ## make the manual pages that follow from the code anew
 	@$(PYTHON_VENV) -m tools.manpages
 
@@ -159,5 +163,5 @@ rpm: dist  ## the RPM package, in build/rpm
 	@tools/rpm
 
 clean:  ## remove the virtual environment and every cache
-	rm -rf .venv build *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build mutants *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

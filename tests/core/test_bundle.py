@@ -86,9 +86,9 @@ def test_a_folder_named_snapshots_alone_is_no_cache() -> None:
 
 
 def test_a_manifest_that_names_its_bundle_is_taken_under_that_name_alone() -> None:
-    raw = render([Entry("config.json", DIGEST)])
-    check_bound_name("tiny", parse(raw))
-    bound = parse(b"# dubnium-bundle: tiny\n" + raw)
+    files = [Entry("config.json", DIGEST)]
+    check_bound_name("tiny", parse(render(files)))
+    bound = parse(render(files, bundle="tiny"))
     check_bound_name("tiny", bound)
     for other in ("Tiny", "huge", ""):
         with pytest.raises(SeedRefused, match="was written for tiny; give the folder that name again") as refusal:
