@@ -33,8 +33,14 @@ def test_what_rules_look_into_goes_first_then_small_files_folder_by_folder_then_
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("size", "small"), [(0, True), (4 << 20, True), ((4 << 20) + 1, False)])
+def test_up_to_4_mib_a_file_is_small(size: int, small: bool) -> None:
+    (step,) = make_plan([BundleFile("a", size, "a" * 64)], (), {}).steps
+    assert step.small is small
+
+
 def test_what_a_part_of_a_file_occupies_is_not_needed_again() -> None:
-    assert make_plan([BIG], (), {}, {BIG.path: 10_002_432}).bytes_needed == 0
+    assert make_plan([BIG], (), {}, {BIG.path: 11_000_000}).bytes_needed == 0
     assert make_plan([BIG], (), {}, {BIG.path: 2_432 + 4096}).bytes_needed == 10_000_000 - 4096
     assert make_plan([BIG], (), {BIG.sha256: "other/big"}, {BIG.path: 2_432 + 4096}).bytes_needed == 10_000_000 - 4096
 
