@@ -17,6 +17,7 @@ from dubseedd.core.bundle import (
     check_name,
     format_of,
     is_litter,
+    may_be_unlisted,
     shown,
 )
 from dubseedd.core.manifest import Entry, Manifest, parse, render
@@ -160,6 +161,7 @@ def test_an_unlisted_file_is_refused_by_name() -> None:
 )
 def test_the_litter_of_other_systems_is_passed_over_with_a_note(path: str) -> None:
     assert is_litter(path)
+    assert may_be_unlisted(path)
     assert accepted(MODEL, found(*MODEL, path)).notes == (f"{path} is litter, passed over",)
 
 
@@ -199,10 +201,12 @@ def test_litter_that_is_listed_is_an_entry_like_any_other() -> None:
 def test_the_neighbours_of_the_manifest_may_stay_unlisted(path: str) -> None:
     assert accepted(MODEL, found(*MODEL, path)).notes == ()
     assert refused(MODEL, found(*MODEL, f"sub/{path}")).error is ErrorName.UNLISTED_FILE
+    assert (may_be_unlisted(path), may_be_unlisted(f"sub/{path}")) == (True, False)
 
 
 def test_an_unlisted_manifest_in_a_sub_folder_is_passed_over_with_a_note() -> None:
     assert accepted(MODEL, found(*MODEL, "sub/SHA256SUMS")).notes == ("sub/SHA256SUMS is not listed, passed over",)
+    assert may_be_unlisted("sub/SHA256SUMS")
 
 
 def test_without_config_json_a_model_is_incomplete() -> None:
