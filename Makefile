@@ -64,7 +64,7 @@ FILES = \
   packaging/completions/dubseedctl.fish:$(datadir)/fish/vendor_completions.d/dubseedctl.fish \
   systemd/user/dubseed-notify.service:$(userunitdir)/dubseed-notify.service
 
-.PHONY: help provision test-provision vm-provision try test lint coverage torture vm vm-test vm-torture fuzz fuzz-bus \
+.PHONY: help provision test-provision vm-provision try test quick lint coverage torture vm vm-test vm-torture fuzz fuzz-bus \
   mutants measure man completions picture bench install install-provision uninstall dist wheel deb deb-test rpm clean
 
 help:  ## this list
@@ -83,6 +83,9 @@ try: provision  ## run the main job here and now [SIZE=4GiB] [SEED=/dev/sdX1, a 
 
 test: test-provision  ## run all tests [PYTEST_ARGS=...]
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
+
+quick: test-provision  ## run nine of ten tests: those that need no devices [PYTEST_ARGS=tests/core]
+	@S1=5000 $(PYTHON_VENV) -m pytest -m "not integration and not vm" $(PYTEST_ARGS)
 
 lint: provision  ## format, style, types, layers
 	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy -p tools && .venv/bin/lint-imports
