@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +92,18 @@ def test_an_interrupted_file_goes_on_after_the_last_mark_that_is_still_right(
     meter = sync.tools.meter
     assert (meter.bytes_done, meter.bytes_total) == (SIZE - kept, SIZE - kept)
     assert meter.bytes_skipped == kept + len(FILES["config.json"])
+    assert contents(in_store("tiny")) == published(FILES)
+
+
+def test_without_reading_back_an_interrupted_file_goes_on_all_the_same(
+    models: Path, sync: Syncing, in_store: InStore
+) -> None:
+    sync.config = replace(sync.config, sync=replace(sync.config.sync, read_back=False))
+    interrupt(models, sync)
+    sync("tiny")
+    meter = sync.tools.meter
+    assert meter.bytes_done == SIZE - 2 * MARK_BYTES
+    assert meter.work_done == meter.work_total
     assert contents(in_store("tiny")) == published(FILES)
 
 

@@ -239,6 +239,24 @@ def test_a_bit_that_flips_on_the_disk_is_caught_by_the_read_back_and_the_file_is
     assert contents(in_store("tiny")) == published(files)
 
 
+def test_nothing_is_read_back_where_nobody_wants_that_and_the_receipt_says_so(
+    models: Path, sync: Syncing, store: Store, in_store: InStore
+) -> None:
+    files = model_files(shard_bytes=9_000_000)
+    write_bundle(models / "tiny", files)
+    sync.config = replace(sync.config, sync=replace(sync.config.sync, read_back=False))
+    tools, phases = sync.fresh_tools(), list[JobState]()
+    tools.meter.on_phase = phases.append
+    sync.fresh_tools = lambda: tools  # type: ignore[method-assign]
+    assert sync("tiny") is Readiness.STAGED
+    assert JobState.VERIFYING not in phases
+    assert tools.meter.work_done == tools.meter.work_total == sum(len(data) for data in files.values())
+    assert contents(in_store("tiny")) == published(files)
+    receipt = store.receipt("tiny")
+    assert receipt is not None
+    assert receipt.verified_at == 0
+
+
 def test_a_sync_that_failed_goes_on_with_the_files_that_were_whole(
     models: Path, sync: Syncing, in_store: InStore
 ) -> None:
