@@ -62,8 +62,8 @@ FILES = \
   packaging/completions/dubseedctl.fish:$(datadir)/fish/vendor_completions.d/dubseedctl.fish \
   systemd/user/dubseed-notify.service:$(userunitdir)/dubseed-notify.service
 
-.PHONY: help provision test-provision vm-provision try test lint coverage torture vm vm-test vm-torture fuzz fuzz-bus \
-  measure derived picture bench install install-provision uninstall dist wheel deb deb-test rpm clean
+.PHONY: help provision test-provision vm-provision try test quick lint coverage torture vm vm-test vm-torture fuzz fuzz-bus \
+  mutants measure derived picture bench install install-provision uninstall dist wheel deb deb-test rpm clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -81,6 +81,9 @@ try: provision  ## run the main job here and now [SIZE=4GiB] [SEED=/dev/sdX1, a 
 
 test: test-provision  ## run all tests [PYTEST_ARGS=...]
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
+
+quick: test-provision  ## run nine of ten tests: those that need no devices [PYTEST_ARGS=tests/core]
+	@S1=5000 $(PYTHON_VENV) -m pytest -m "not integration and not vm" $(PYTEST_ARGS)
 
 lint: provision  ## format, style, types, layers
 	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy -p tools && .venv/bin/lint-imports
@@ -110,6 +113,10 @@ fuzz-bus: test-provision  ## let a stranger say all that can be said on the bus 
 fuzz: provision  ## feed the parsers what a fuzzer makes up [SECONDS=3600] [TARGET=manifest]
 	@$(PYTHON_VENV) -c 'import atheris' 2>/dev/null || .venv/bin/pip install --quiet atheris 2>/dev/null || true
 	@$(PYTHON_VENV) -m tests.fuzz --seconds "$(SECONDS)" --target "$(TARGET)"
+
+mutants: provision  ## change the rules of manifest and plan here and there; list what no test notices
+	@$(PYTHON_VENV) -c 'import mutmut' 2>/dev/null || $(PYTHON_VENV) -m pip install --quiet mutmut
+	@S1=2000 $(PYTHON_VENV) -m mutmut run && $(PYTHON_VENV) -m mutmut results
 
 derived: provision  ## make anew what follows from the code: manual pages, completions, the options of NixOS
 	@for each in manpages completions options; do $(PYTHON_VENV) -m tools.$$each || exit 1; done
@@ -154,5 +161,5 @@ rpm: dist  ## the RPM package, in build/rpm
 	@tools/rpm
 
 clean:  ## remove the virtual environment and every cache
-	rm -rf .venv build *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build mutants *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

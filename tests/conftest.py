@@ -16,6 +16,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 """The job of a shell in the background ignores Ctrl-C, and so does whatever it starts; the tests press it."""
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Whatever works on the devices of this machine is `integration`; no test has to say so."""
+    if isinstance(item, pytest.Function) and not {"machine", "ground"}.isdisjoint(item.fixturenames):
+        item.add_marker("integration")
+
+
 @pytest.fixture
 async def connect(bus_address: str) -> AsyncIterator[Connect]:
     """Opens connections to the private bus; they are closed after the test."""

@@ -32,7 +32,7 @@ from tests.machine import Machine
 from tests.support.news import News
 
 LIMIT_SECONDS = 20.0
-BURST = 20_000
+BURST = 5_000
 PATH = "/org/example/Thing"
 INTERFACE = "org.example.Thing"
 INTERNAL = (ErrorName.INTERNAL.full, "internal error, see the journal")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dubseedd.cli.main import main
 from tests.machine import Machine
 from tests.support.bundles import contents, model_files, write_files
 from tests.support.hfcache import blob_name, write_cache
@@ -166,6 +167,7 @@ def test_a_cut_at_any_step_leaves_one_version_whole_and_whoever_makes_the_next_b
     write_files(model, {"config.json": CHANGED["config.json"]})
     write_files(tmp_path / "other", model_files(shards=1, shard_bytes=100))
     shutil.copytree(seed, tmp_path / "before", copy_function=os.link)
+    next_one = ["create", str(tmp_path / "other"), "--to", str(seed), "--config", str(tmp_path / "dubseedd.toml")]
     for number in range(1, 60, step):
         shutil.rmtree(seed)
         shutil.copytree(tmp_path / "before", seed, copy_function=os.link)
@@ -175,7 +177,7 @@ def test_a_cut_at_any_step_leaves_one_version_whole_and_whoever_makes_the_next_b
             break
         if not links and (seed / "models/tiny").exists():
             check(seed / "models/tiny", version(seed))
-        assert create(tmp_path / "other", seed).returncode == 0
+        assert main(next_one) == 0
         check(seed / "models/tiny", version(seed))
         assert sorted(os.listdir(seed)) == ["README.txt", "models"]
         assert sorted(os.listdir(seed / "models")) == ["other", "tiny"]

@@ -17,6 +17,7 @@ from dubseedd.core.bundle import (
     check_name,
     format_of,
     is_litter,
+    may_be_unlisted,
 )
 from dubseedd.core.manifest import Entry, Manifest, parse, render
 from dubseedd.errors import SeedRefused
@@ -85,9 +86,9 @@ def test_a_folder_named_snapshots_alone_is_no_cache() -> None:
 
 
 def test_a_manifest_that_names_its_bundle_is_taken_under_that_name_alone() -> None:
-    raw = render([Entry("config.json", DIGEST)])
-    check_bound_name("tiny", parse(raw))
-    bound = parse(b"# dubnium-bundle: tiny\n" + raw)
+    files = [Entry("config.json", DIGEST)]
+    check_bound_name("tiny", parse(render(files)))
+    bound = parse(render(files, bundle="tiny"))
     check_bound_name("tiny", bound)
     for other in ("Tiny", "huge", ""):
         with pytest.raises(SeedRefused, match="was written for tiny; give the folder that name again") as refusal:
@@ -159,6 +160,7 @@ def test_an_unlisted_file_is_refused_by_name() -> None:
 )
 def test_the_litter_of_other_systems_is_passed_over_with_a_note(path: str) -> None:
     assert is_litter(path)
+    assert may_be_unlisted(path)
     assert accepted(MODEL, found(*MODEL, path)).notes == (f"{path} is litter, passed over",)
 
 
@@ -198,10 +200,12 @@ def test_litter_that_is_listed_is_an_entry_like_any_other() -> None:
 def test_the_neighbours_of_the_manifest_may_stay_unlisted(path: str) -> None:
     assert accepted(MODEL, found(*MODEL, path)).notes == ()
     assert refused(MODEL, found(*MODEL, f"sub/{path}")).error is ErrorName.UNLISTED_FILE
+    assert (may_be_unlisted(path), may_be_unlisted(f"sub/{path}")) == (True, False)
 
 
 def test_an_unlisted_manifest_in_a_sub_folder_is_passed_over_with_a_note() -> None:
     assert accepted(MODEL, found(*MODEL, "sub/SHA256SUMS")).notes == ("sub/SHA256SUMS is not listed, passed over",)
+    assert may_be_unlisted("sub/SHA256SUMS")
 
 
 def test_without_config_json_a_model_is_incomplete() -> None:

@@ -24,8 +24,8 @@ RECEIPT = Receipt(
 
 
 def test_what_rules_look_into_goes_first_then_small_files_folder_by_folder_then_large_ones_by_size() -> None:
-    paths = ["b/x", "a/y", "a.bin", "model.safetensors.index.json"]
-    others = [BundleFile(path, 500, "d" * 64) for path in paths]
+    sizes = {"b/x": 500, "a/y": 600, "a.bin": 700, "model.safetensors.index.json": 800}
+    others = [BundleFile(path, size, "d" * 64) for path, size in sizes.items()]
     larger = BundleFile("a large one", 20_000_000, "e" * 64)
     plan = make_plan([larger, BIG, *others, SMALL], (), {})
     assert [step.file.path for step in plan.steps] == [
@@ -33,9 +33,16 @@ def test_what_rules_look_into_goes_first_then_small_files_folder_by_folder_then_
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("size", "small"), [(0, True), (4 << 20, True), ((4 << 20) + 1, False)])
+def test_up_to_4_mib_a_file_is_small(size: int, small: bool) -> None:
+    (step,) = make_plan([BundleFile("a", size, "a" * 64)], (), {}).steps
+    assert step.small is small
+
+
 def test_what_a_part_of_a_file_occupies_is_not_needed_again() -> None:
-    assert make_plan([BIG], (), {}, {BIG.path: 10_002_432}).bytes_needed == 0
+    assert make_plan([BIG], (), {}, {BIG.path: 11_000_000}).bytes_needed == 0
     assert make_plan([BIG], (), {}, {BIG.path: 2_432 + 4096}).bytes_needed == 10_000_000 - 4096
+    assert make_plan([BIG], (), {BIG.sha256: "other/big"}, {BIG.path: 2_432 + 4096}).bytes_needed == 10_000_000 - 4096
 
 
 def test_what_is_staged_stays_what_the_store_has_is_copied_there_the_rest_is_read() -> None:

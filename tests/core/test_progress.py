@@ -17,6 +17,16 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
     assert pace.seconds_left(100) == 10
 
 
+def test_work_that_is_counted_anew_has_a_rate_of_its_own() -> None:
+    pace = Pace()
+    pace.sample(0.0, 0)
+    pace.sample(1.0, 1000)
+    pace.sample(2.0, 100)
+    assert pace.rate == 0
+    pace.sample(3.0, 300)
+    assert pace.rate == 200
+
+
 def test_milestones_are_the_tenths_and_every_thirty_seconds() -> None:
     milestones = Milestones(0.0)
     assert not milestones.reached(0.05, 1.0)

@@ -80,10 +80,29 @@ def test_its_size_is_that_of_its_files() -> None:
     assert RECEIPT.size == 15
 
 
-@pytest.mark.parametrize(
-    "raw", [b"", b"{", b"[]", b"{}", b'{"schemaVersion": 2}', b'{"schemaVersion": 1}', b"[" * 100_000]
-)
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"{}", b"[" * 100_000], ids=lambda raw: raw[:3])
 def test_what_is_no_receipt_is_a_trouble_of_the_store(raw: bytes) -> None:
     with pytest.raises(StoreTrouble) as trouble:
         Receipt.from_lines(raw.splitlines(keepends=True))
     assert trouble.value.error is ErrorName.STORE_FAILED
+
+
+@pytest.mark.parametrize(
+    ("part", "instead", "reason"),
+    [
+        (b'"schemaVersion": 1', b'"schemaVersion": 2', "schemaVersion 2, this dubseedd knows 1"),
+        (b'"files": [', b'"files": [{}', "its files begin in the first line"),
+    ],
+)
+def test_a_receipt_of_another_form_is_told_as_such(part: bytes, instead: bytes, reason: str) -> None:
+    head, *rest = lines(RECEIPT)
+    assert part in head
+    with pytest.raises(StoreTrouble) as trouble:
+        Receipt.from_lines([head.replace(part, instead), *rest])
+    assert reason in trouble.value.sentence
+
+
+def test_the_first_line_tells_of_which_folder_a_receipt_is() -> None:
+    assert Receipt.folder_in(lines(RECEIPT)[0]) == (3, 4)
+    for line in (b"", b"{", b"[" * 100_000, lines(RECEIPT)[1]):
+        assert Receipt.folder_in(line) is None

@@ -227,37 +227,26 @@ def test_a_header_over_the_limit_is_refused_by_its_length_alone() -> None:
     assert header_length(PATH, MAX_HEADER_BYTES.to_bytes(LENGTH_BYTES, "little"), 1 << 40) == MAX_HEADER_BYTES
 
 
-LARGE = MAX_HEADER_BYTES // 4
-
-
-def hostile(entry: str) -> bytes:
-    """As many entries as there is room for; each is given its number, and the one after it."""
-    entries, length, number = [], 0, 0
-    while length < LARGE - 200:
-        entries.append(entry % {"n": number, "after": number + 1})
-        length += len(entries[-1]) + 1
-        number += 1
-    return ("{" + ",".join(entries) + "}").encode()
+LARGE = 1 << 20
+MANY = b",".join(b'"%d":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}' % (n, n, n + 1) for n in range(18_000))
 
 
 @pytest.mark.parametrize(
     ("header", "times"),
     [
-        (hostile('"%(n)x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'), 4),
-        (hostile('"%(n)x":{"dtype":"U8","shape":[1],"data_offsets":[%(n)d,%(after)d]}'), 4),
-        (b'{"__metadata__":' + hostile('"%(n)x":""') + b"}", 11),  # and as many keys as there may be
+        (b"{" + MANY + b"}", 4),
         (b"[" * LARGE, 1),
         (b'{"a":' * (LARGE // 5), 1),
         (b'{"a":[' + b"[]," * (LARGE // 3), 1),
         (b"{" + b" " * (LARGE - 2) + b"}", 1),
     ],
-    ids=["many empty tensors", "many tensors", "much metadata", "deep", "deep objects", "wide", "white space"],
+    ids=["many tensors", "deep", "deep objects", "wide", "white space"],
 )
 def test_a_large_header_takes_little_memory_whatever_is_in_it(header: bytes, times: int) -> None:
     tracemalloc.start()
     try:
         with suppress(SeedRefused):
             tensors(PATH, header, LENGTH_BYTES + len(header) + header.count(b"[1]"))
-        assert tracemalloc.get_traced_memory()[1] < times * LARGE
+        assert tracemalloc.get_traced_memory()[1] < times * len(header)
     finally:
         tracemalloc.stop()

@@ -133,6 +133,12 @@ def test_a_listing_tells_what_was_not_downloaded_or_only_in_part(tmp_path: Path)
     assert failure.sentence.startswith(f"{WEIGHTS} of the model has 500 bytes in the cache instead of 100,128")
 
 
+def test_of_two_faults_the_one_in_the_cache_itself_is_named(tmp_path: Path) -> None:
+    home = write_cache(tmp_path, "owner/tiny", FILES, listing=True)
+    (home / "blobs" / blob_name("tokenizer.json", FILES["tokenizer.json"])).unlink()
+    assert "its link leads nowhere" in refused(home).sentence
+
+
 def test_without_links_the_listing_says_what_the_files_have_to_be(tmp_path: Path) -> None:
     home = write_cache(tmp_path, "owner/tiny", FILES, listing=True)
     for path in (home / "snapshots" / COMMIT).rglob("*"):
@@ -159,13 +165,19 @@ def test_a_blob_that_is_a_link_itself_is_never_followed(home: Path) -> None:
     assert refused(home).error is ErrorName.UNSAFE_FILE
 
 
+def test_what_is_neither_file_nor_link_is_refused_by_name_unless_it_is_left_out(home: Path) -> None:
+    os.mkfifo(home / "snapshots" / COMMIT / "x.json")
+    assert (refused(home).error, refused(home).file) == (ErrorName.UNSAFE_FILE, "x.json")
+    assert drafted(home, wish=Wish(exclude=("x.*",))).sizes.keys() == FILES.keys()
+
+
 # What is wrong with a directory
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo"])
 def test_what_is_no_file_is_refused_by_name_unless_it_is_left_out(tmp_path: Path, kind: str) -> None:
-    folder = tmp_path / "tiny"
-    write_files(folder, FILES)
+    folder = write_bundle(tmp_path / "tiny", {**FILES, "x.json": b"{}"})
+    (folder / "x.json").unlink()
     if kind == "link":
         (folder / "x.json").symlink_to("config.json")
     else:
@@ -214,6 +226,15 @@ def test_pickled_weights_that_are_asked_for_are_taken_with_a_note(tmp_path: Path
     draft = drafted(tmp_path / "tiny", wish=Wish(include=("x.bin",)))
     assert "x.bin" in draft.sizes
     assert draft.notes[0].startswith("x.bin holds pickled weights")
+
+
+def test_a_signature_of_the_whole_model_is_noted_where_some_of_it_is_left_out(tmp_path: Path) -> None:
+    write_files(tmp_path / "tiny", {**FILES, "model.sig": b"x"})
+    draft = drafted(tmp_path / "tiny")
+    assert (draft.signature, draft.notes) == (True, ())
+    (tmp_path / "tiny/.gitattributes").write_bytes(b"x")
+    (note,) = drafted(tmp_path / "tiny").notes
+    assert note.startswith("model.sig signs the whole model, without what is left out it may not be valid")
 
 
 def test_a_bundle_that_is_copied_on_keeps_where_it_came_from(tmp_path: Path) -> None:

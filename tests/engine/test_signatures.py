@@ -204,10 +204,10 @@ def test_one_bundle_that_is_not_signed_stops_no_other(models: Path, sync: Syncin
         assert [(found.name, found.signer) for found in folder.offers(("*",))] == [("a", ""), ("b", "ops@example.org")]
 
 
-def test_the_bundles_of_a_large_seed_are_judged_one_by_one(models: Path, sync: Syncing, key: Path) -> None:
+def test_the_bundles_of_a_seed_are_judged_one_by_one(models: Path, sync: Syncing, key: Path) -> None:
     folder = write_bundle(models / "b000", {"config.json": b"{}"})
     sign(folder, key)
-    for number in range(1, 200):
+    for number in range(1, 20):
         write_bundle(models / f"b{number:03}", {"config.json": b"{}"})
         (models / f"b{number:03}" / "SHA256SUMS.sig").write_bytes((folder / "SHA256SUMS.sig").read_bytes())
     before = len(os.listdir("/proc/self/fd"))

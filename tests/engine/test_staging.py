@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dubseedd.core.receipt import FileRecord
-from dubseedd.engine.staging import Staging, staged_paths
+from dubseedd.engine.staging import Staging, staged_copies, staged_paths
 from dubseedd.engine.store import Store
 from tests.support.bundles import write_files
 
@@ -64,3 +64,9 @@ def test_what_has_no_record_is_pruned(store: Store) -> None:
 def test_looking_makes_nothing(store: Store) -> None:
     assert staged_paths(store.staging, DIGEST) == frozenset()
     assert os.listdir(store.staging) == []
+
+
+def test_what_is_no_copy_of_ours_is_none(store: Store) -> None:
+    with Staging(store.staging, DIGEST):
+        (Path(store.path) / ".dubseed/staging/lost+found").mkdir()
+        assert [copy.manifest_sha256 for copy in staged_copies(store.staging)] == [DIGEST]

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -163,30 +164,37 @@ def test_a_corrupted_file_is_refused_and_nothing_is_visible(models: Path, sync: 
 
 
 class Flicker(StopFlag):
-    """Puts the right bytes back between the first and the second look at a file: a stick that answers differently."""
+    """Changes the bytes between the first and the second look at a file: a stick that answers differently."""
 
-    def __init__(self, path: Path, right: bytes, meter: Meter) -> None:
+    def __init__(self, path: Path, second: bytes, meter: Meter) -> None:
         super().__init__()
-        self._path, self._right, self._meter = path, right, meter
+        self._path, self._second, self._meter = path, second, meter
 
     @property
     def reason(self) -> Failure | None:
         if self._meter.current_file == self._path.name:
-            self._path.write_bytes(self._right)
+            self._path.write_bytes(self._second)
         return None
 
 
-def test_a_stick_that_answers_differently_at_the_second_look_is_said_to_be_failing(models: Path, sync: Syncing) -> None:
-    files = model_files()
-    folder = write_bundle(models / "tiny", files)
+RIGHT, OTHER = model_files()["tokenizer.json"], b'{"version": "7.7"}'
+
+
+@pytest.mark.parametrize(
+    ("second", "told"), [(RIGHT, "the right bytes"), (OTHER, sha256(OTHER).hexdigest())], ids=["right", "other"]
+)
+def test_a_stick_that_answers_differently_at_the_second_look_is_said_to_be_failing(
+    models: Path, sync: Syncing, second: bytes, told: str
+) -> None:
+    folder = write_bundle(models / "tiny", model_files())
     (folder / "tokenizer.json").write_bytes(b'{"version": "6.6"}')
     tools = sync.fresh_tools()
-    tools.stop = Flicker(folder / "tokenizer.json", files["tokenizer.json"], tools.meter)
+    tools.stop = Flicker(folder / "tokenizer.json", second, tools.meter)
     sync.fresh_tools = lambda: tools  # type: ignore[method-assign]
     with pytest.raises(SeedRefused) as refused:
         sync("tiny")
     assert refused.value.error is ErrorName.CHECKSUM_MISMATCH
-    assert "a second read gives the right bytes, so the stick is failing" in refused.value.sentence
+    assert f"a second read gives {told}, so the stick is failing" in refused.value.sentence
 
 
 @pytest.mark.parametrize(
@@ -230,6 +238,24 @@ def test_a_bit_that_flips_on_the_disk_is_caught_by_the_read_back_and_the_file_is
     sync("tiny")
     assert sync.tools.meter.bytes_done == len(files["tokenizer.json"])
     assert contents(in_store("tiny")) == published(files)
+
+
+def test_nothing_is_read_back_where_nobody_wants_that_and_the_receipt_says_so(
+    models: Path, sync: Syncing, store: Store, in_store: InStore
+) -> None:
+    files = model_files(shard_bytes=9_000_000)
+    write_bundle(models / "tiny", files)
+    sync.config = replace(sync.config, sync=replace(sync.config.sync, read_back=False))
+    tools, phases = sync.fresh_tools(), list[JobState]()
+    tools.meter.on_phase = phases.append
+    sync.fresh_tools = lambda: tools  # type: ignore[method-assign]
+    assert sync("tiny") is Readiness.STAGED
+    assert JobState.VERIFYING not in phases
+    assert tools.meter.work_done == tools.meter.work_total == sum(len(data) for data in files.values())
+    assert contents(in_store("tiny")) == published(files)
+    receipt = store.receipt("tiny")
+    assert receipt is not None
+    assert receipt.verified_at == 0
 
 
 def test_a_sync_that_failed_goes_on_with_the_files_that_were_whole(
@@ -444,7 +470,7 @@ class TestForeignFolders:
             sync("tiny", replace_foreign=True)
         assert contents(in_store("tiny")) == {"notes.txt": b"mine"}
 
-    @pytest.mark.parametrize("kind", ["link", "file", "hard link", "writable"])
+    @pytest.mark.parametrize("kind", ["link", "file", "hard link", "writable", "with a FIFO"])
     def test_what_is_no_plain_folder_of_ours_is_left_alone(
         self, models: Path, sync: Syncing, in_store: InStore, tmp_path: Path, kind: str
     ) -> None:
@@ -459,6 +485,9 @@ class TestForeignFolders:
             case "hard link":
                 write_bundle(in_store("tiny"), files)
                 os.link(in_store("tiny") / "config.json", tmp_path / "another name")
+            case "with a FIFO":
+                write_bundle(in_store("tiny"), files)
+                os.mkfifo(in_store("tiny") / "pipe")
             case _:
                 write_bundle(in_store("tiny"), files)
                 (in_store("tiny") / "config.json").chmod(0o666)

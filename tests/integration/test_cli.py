@@ -3,14 +3,10 @@
 import subprocess
 import sys
 
-import pytest
-
 from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.support.bundles import model_files
 from tests.support.daemon import Client, Daemon
 from tests.support.schema import document
-
-pytestmark = pytest.mark.integration
 
 FILES = model_files(shard_bytes=5_000_000)
 SLOW = model_files(shards=4, shard_bytes=8_000_000)

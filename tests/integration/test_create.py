@@ -19,8 +19,6 @@ from tests.support.schema import document
 from tests.support.sticks import LABEL, mounted
 from tools.machine import run, succeeds
 
-pytestmark = pytest.mark.integration
-
 FILES = model_files(shard_bytes=5_000_000)
 NEWER = model_files(shard_bytes=5_000_000, seed=b"2")
 

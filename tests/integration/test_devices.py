@@ -12,8 +12,6 @@ from tests.support.daemon import Client
 from tests.support.sticks import LABEL
 from tools.machine import CannotRun, run
 
-pytestmark = pytest.mark.integration
-
 FILES = model_files()
 FSTAB = Path("/etc/fstab")
 SUPERBLOCK = 1024

@@ -27,8 +27,6 @@ from tests.support.sticks import mounted
 from tools.image import empty_image
 from tools.machine import run, succeeds
 
-pytestmark = pytest.mark.integration
-
 FILES = model_files(shard_bytes=5_000_000)
 SLOW = model_files(shards=4, shard_bytes=8_000_000)
 

@@ -26,7 +26,6 @@ from tests.machine import Machine
 from tests.support.bundles import model_files
 from tests.support.daemon import PROPERTIES, Client, Daemon
 
-pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = int(os.environ.get("CALLS") or 10_000)
 SEED = int(os.environ.get("FUZZ_SEED") or 1)

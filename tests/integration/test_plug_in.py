@@ -17,8 +17,6 @@ from tools.bench.disk import Traffic, drop_caches
 from tools.image import empty_image
 from tools.machine import run, succeeds
 
-pytestmark = pytest.mark.integration
-
 FILES = model_files(shard_bytes=5_000_000)
 SLOW = model_files(shards=4, shard_bytes=8_000_000)
 

@@ -13,8 +13,6 @@ from tests.support.signing import make_key, sign
 from tests.support.sticks import mounted
 from tools.machine import run
 
-pytestmark = pytest.mark.integration
-
 UNIT = Path(__file__).parents[2] / "systemd" / "dubseedd.service"
 FILES = model_files(shard_bytes=5_000_000)
 

@@ -25,8 +25,6 @@ from tests.support.users import NOBODY
 from tools.image import attached
 from tools.machine import run, succeeds
 
-pytestmark = pytest.mark.integration
-
 FILES = model_files(shard_bytes=5_000_000)
 SIZE_BYTES = 256 << 20
 RUNBOOK = "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum > SHA256SUMS"

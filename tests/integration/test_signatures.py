@@ -2,16 +2,12 @@
 
 from pathlib import Path
 
-import pytest
-
 from dubseedd.names import MANAGER_INTERFACE, ROOT_PATH, ErrorName
 from tests.integration.conftest import MakeStick, PlugIn, StartDaemon
 from tests.support.bundles import contents, model_files, published
 from tests.support.daemon import Client
 from tests.support.signing import make_key, sign
 from tests.support.sticks import mounted
-
-pytestmark = pytest.mark.integration
 
 FILES = model_files()
 

@@ -19,7 +19,7 @@ from dubseedd.service import patience
 from dubseedd.service.board import Listener, Thing
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
-from dubseedd.service.jobs import REMEMBER_MOST, UNFINISHED_MOST, Jobs
+from dubseedd.service.jobs import Jobs
 from dubseedd.service.requests import Requests
 from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
@@ -300,21 +300,24 @@ async def test_a_job_that_is_queued_is_told_of_once(world: World) -> None:
         assert seen.told == [1, 2, 3]
 
 
-async def test_of_ended_jobs_the_one_that_ended_first_is_forgotten_first(world: World) -> None:
+async def test_of_ended_jobs_the_one_that_ended_first_is_forgotten_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not the one that was begun first: that may have taken an hour and have ended just now."""
+    monkeypatch.setattr("dubseedd.service.jobs.REMEMBER_MOST", 3)
     async with conducted(world, config_of(world, automatic=Automatic.OFF)) as conductor:
         slow = world.plug(world.stick({"tiny": FILES}, uuid="slow"))
         world.plug(world.stick({"tiny": FILES}, uuid="quick"))
         await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
         mounted = world.hold("find", of=slow)
         (long,) = await Requests(conductor).sync("slow", "")
-        for _ in range(REMEMBER_MOST):
+        for _ in range(3):
             (job,) = await Requests(conductor).sync("quick", "", dry_run=True)
             await world.until(lambda job=job: job.ended)
         mounted.set()
         await world.until(lambda: long.ended)
         assert long.id in conductor.jobs.all
-        assert len(conductor.jobs.all) == REMEMBER_MOST
+        assert len(conductor.jobs.all) == 3
 
 
 async def test_the_history_is_read_by_one_thread_however_many_ask(world: World) -> None:
@@ -422,13 +425,14 @@ async def test_an_eject_in_the_middle_of_a_look_is_told_to_wait(world: World) ->
         held.set()
 
 
-async def test_only_so_many_jobs_can_be_asked_for(world: World) -> None:
+async def test_only_so_many_jobs_can_be_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each wish for another manifest is a job of its own, and nobody has to wait for one before asking for the next."""
+    monkeypatch.setattr("dubseedd.service.jobs.UNFINISHED_MOST", 10)
     world.hold("mount")
     async with conducted(world, config_of(world, automatic=Automatic.OFF)) as conductor:
         device = world.plug(world.stick({"tiny": FILES}))
         seed = conductor.seeds.all[device.number]
-        wishes = [Wish("tiny", manifest_sha256=f"{number:064x}") for number in range(UNFINISHED_MOST)]
+        wishes = [Wish("tiny", manifest_sha256=f"{number:064x}") for number in range(10)]
         jobs = [conductor.jobs.sync(seed, wish, asked=True) for wish in wishes]
         with pytest.raises(CallRefused) as refused:
             conductor.jobs.sync(seed, Wish("tiny"), asked=True)

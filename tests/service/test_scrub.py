@@ -89,9 +89,10 @@ async def test_damage_is_told_and_the_next_seed_mends_just_what_is_damaged(world
         damaged.write_bytes(damaged.read_bytes()[::-1])
         time.now += 31 * DAY
         await Requests(conductor).scan()
-        await world.until(lambda: conductor.shelf.bundles["tiny"].state is BundleState.DAMAGED)
+        await world.until(lambda: world.told(EventName.BUNDLE_DAMAGED))
         (sentence,) = world.told(EventName.BUNDLE_DAMAGED)
         assert "tokenizer.json of tiny is damaged" in sentence
+        await world.until(lambda: conductor.shelf.bundles["tiny"].state is BundleState.DAMAGED)
         world.plug(world.stick({"tiny": FILES}))
         await served(world, conductor)
         (first, mending) = conductor.jobs.all.values()

@@ -83,11 +83,12 @@ class Polkitd:
     def log_in(self, uid: int, *, active: bool = True) -> Session:
         """Somebody logs in at this machine, and sits before it or has switched away."""
         self._sessions += 1
+        name = f"{os.getpid()}n{self._sessions}"  # its control group is the kernel's: another run has one, too
         state = "active" if active else "online"
         session = f"UID={uid}\nACTIVE={int(active)}\nSTATE={state}\nREMOTE=0\nTYPE=x11\nCLASS=user\nSEAT=seat0\n"
-        self._write(f"logind/sessions/{self._sessions}", session)
-        self._write(f"logind/users/{uid}", f"STATE={state}\nDISPLAY={self._sessions}\n")
-        group = controlled() / "user.slice" / f"user-{uid}.slice" / f"session-{self._sessions}.scope"
+        self._write(f"logind/sessions/{name}", session)
+        self._write(f"logind/users/{uid}", f"STATE={state}\nDISPLAY={name}\n")
+        group = controlled() / "user.slice" / f"user-{uid}.slice" / f"session-{name}.scope"
         for folder in reversed((group, *group.parents)):
             if not folder.exists():
                 folder.mkdir()

@@ -28,8 +28,6 @@ from tests.torture.scene import Scene, describe
 from tests.torture.versions import NAME, NEW, OLD
 from tools.machine import succeeds
 
-pytestmark = pytest.mark.integration
-
 ROUNDS = amount("R12")
 KILLS = amount("R1") // 10
 SIGNALS = 24

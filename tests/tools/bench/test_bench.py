@@ -14,7 +14,6 @@ from tests.support.sticks import LABEL
 from tools.bench.parts import PARTS
 from tools.bench.throttle import V1, V2
 
-pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[3]
 
 
