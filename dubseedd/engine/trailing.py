@@ -18,6 +18,7 @@ from dubseedd.engine.copying import Hashes
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.transfer import Transfer
 from dubseedd.engine.trouble import writing_store
+from dubseedd.errors import Cancelled, Failure, Interrupted
 
 SYNC_SECONDS = 1.0
 """What is written stays after so long at most, so that little is copied again after a power cut."""
@@ -97,6 +98,7 @@ class Trail:
 
     def _follow(self) -> None:
         pending: list[Mark] = []
+        cut: Failure | None = None
         noted = time.monotonic()
         while True:
             due = noted + SYNC_SECONDS - time.monotonic()
@@ -110,10 +112,20 @@ class Trail:
             if mark is None:
                 break
             pending.append(mark)
-            if self._overlap.together:
-                self._back.until(mark, self._pump)
+            cut = cut or self._read_back(mark)
         if pending:
             self._note(pending)
+        if cut:
+            raise cut
+
+    def _read_back(self, mark: Mark) -> Failure | None:
+        """The reason where this was cut short: no ground to copy again what has arrived, it is noted all the same."""
+        if self._overlap.together:
+            try:
+                self._back.until(mark, self._pump)
+            except (Interrupted, Cancelled) as reason:
+                return reason
+        return None
 
     def _note(self, marks: list[Mark]) -> None:
         with writing_store(self._back.file.path):

@@ -66,11 +66,12 @@ def with_tools(sync: Syncing, tools: SyncTools) -> None:
     sync.fresh_tools = lambda: tools  # type: ignore[method-assign]
 
 
-def interrupt(models: Path, sync: Syncing) -> None:
-    """A sync that is stopped in the middle of the weights, after their second mark."""
+def interrupt(models: Path, sync: Syncing, way: Way = Way.APART) -> None:
+    """A sync that is stopped in the middle of the weights, after their second mark. The way of reading back is not
+    found out by how fast this machine is just now."""
     write_bundle(models / "tiny", FILES)
     tools = sync.fresh_tools()
-    tools.overlap.way = Way.APART  # not found out by how fast this machine is just now
+    tools.overlap.way = way
     tools.meter = Tripwire(at=2 * MARK_BYTES + 20 * MIB, act=lambda: tools.stop.set(Cancelled()))
     make, sync.fresh_tools = sync.fresh_tools, lambda: tools  # type: ignore[method-assign]
     with pytest.raises(Cancelled):
@@ -133,6 +134,14 @@ class TestBesideTheCopy:
         tools.overlap.way = Way.TOGETHER
         with_tools(sync, tools)
         return tools
+
+    def test_what_has_arrived_is_kept_although_reading_it_back_was_cut_short(
+        self, models: Path, sync: Syncing, in_store: InStore
+    ) -> None:
+        interrupt(models, sync, Way.TOGETHER)
+        sync("tiny")
+        assert sync.tools.meter.bytes_done == SIZE - 2 * MARK_BYTES
+        assert contents(in_store("tiny")) == published(FILES)
 
     def test_nothing_is_left_to_read_back_after_it(self, models: Path, sync: Syncing, in_store: InStore) -> None:
         write_bundle(models / "tiny", FILES)
