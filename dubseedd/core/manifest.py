@@ -35,8 +35,8 @@ RECIPE = "find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256s
 
 _BINDING = re.compile(r"^#[ \t]*dubnium-bundle[ \t]*:([^\n]*)", re.MULTILINE)
 _LINE = re.compile(r"^(?!#)[^\n]+", re.MULTILINE)
-_PLAIN = re.compile(r"(\\?)([0-9a-fA-F]{64})[ \t](.+)", re.DOTALL)
-_TAGGED = re.compile(r"(\\?)SHA256 ?\((.+)\) = ([0-9a-fA-F]{64})", re.DOTALL)
+_PLAIN = re.compile(r"(\\?)([0-9a-fA-F]{64})[ \t](.+)")
+_TAGGED = re.compile(r"(\\?)SHA256 ?\((.+)\) = ([0-9a-fA-F]{64})")
 _NO_NAMES = frozenset({"", ".", ".."})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 

@@ -160,8 +160,7 @@ class Receipt:
             raise ValueError("its files begin in the first line")
         files, line = [], next(rest)
         while not line.startswith(_PREVIOUS):
-            if line.strip():
-                files.append(FileRecord(**json.loads(line.rstrip(b",\n"))))
+            files.append(FileRecord(**json.loads(line.rstrip(b",\n"))))
             line = next(rest)
         former = line.removeprefix(_PREVIOUS)
         return cls(
