@@ -25,6 +25,20 @@ from dubseedd.names import (
 LIMIT_SECONDS = 20.0
 PIPE = asyncio.subprocess.PIPE
 RUN = "import sys; from dubseedd.cli.main import main; sys.exit(main())"
+INTERRUPTED = """
+import os, signal, sys, threading
+from dubseedd.engine.stop import StopFlag
+noticed, ask = threading.Event(), StopFlag.set
+def ask_and_tell(flag, reason):
+    ask(flag, reason)
+    noticed.set()
+StopFlag.set = ask_and_tell
+def look(event, args):
+    if event == "open" and (%s):
+        os.kill(os.getpid(), signal.SIGINT)
+        noticed.wait()
+sys.addaudithook(look)
+"""
 NO_ERROR = ["", ""]
 MANAGER: dict[str, Any] = {
     "Version": "0.1.0",
@@ -96,6 +110,12 @@ class Said(NamedTuple):
     status: int
     out: str
     err: str
+
+
+def interrupted_at(opened: str) -> str:
+    """Code that presses Ctrl-C when a file is opened that this expression on `args` is true of; the copy goes on when
+    the command has noticed."""
+    return INTERRUPTED % opened
 
 
 @dataclass

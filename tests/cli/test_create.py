@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dubseedd.cli.main import main
+from tests.cli.conftest import interrupted_at
 from tests.machine import Machine
 from tests.support.bundles import contents, model_files, write_files
 from tests.support.hfcache import blob_name, write_cache
@@ -332,17 +333,7 @@ def test_a_folder_needs_no_extras(model: Path, seed: Path, create: Create) -> No
     assert create(model, seed, code=BLOCKED).returncode == 0
 
 
-INTERRUPTED_MID_COPY = f"""
-import gc, os, signal, sys
-from dubseedd.engine.stop import StopFlag
-def look(event, args):
-    if event == "open" and str(args[0]) == {SECOND!r} and args[2] & os.O_CREAT:
-        os.kill(os.getpid(), signal.SIGINT)
-        while not any(isinstance(one, StopFlag) and one.reason for one in gc.get_objects()):
-            pass
-sys.addaudithook(look)
-"""
-"""Ctrl-C at a fixed place; the copy goes on when the command has noticed."""
+INTERRUPTED_MID_COPY = interrupted_at(f"str(args[0]) == {SECOND!r} and args[2] & os.O_CREAT")
 
 
 def test_ctrl_c_leaves_the_stick_as_it_was(model: Path, seed: Path, create: Create) -> None:

@@ -12,11 +12,13 @@ from typing import IO
 import pytest
 
 from dubseedd.cli.main import main
+from tests.cli.conftest import interrupted_at
 from tests.support.bundles import contents, model_files, published, write_bundle
 from tests.support.schema import document
 from tests.support.users import NOBODY, needs_root
 
 FILES = model_files()
+INTERRUPTED_MID_COPY = interrupted_at('str(args[0]).startswith("model-00003")')
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -364,16 +366,3 @@ def test_ctrl_c_keeps_what_was_verified_and_ends_with_130(seed: Path, store: Pat
     again = ctl("sync", "--from", str(seed))
     assert again.returncode == 0
     assert "were there already" in again.stdout.splitlines()[-1]
-
-
-INTERRUPTED_MID_COPY = """
-import gc, os, signal, sys
-from dubseedd.engine.stop import StopFlag
-def look(event, args):
-    if event == "open" and str(args[0]).startswith("model-00003"):
-        os.kill(os.getpid(), signal.SIGINT)
-        while not any(isinstance(one, StopFlag) and one.reason for one in gc.get_objects()):
-            pass
-sys.addaudithook(look)
-"""
-"""Ctrl-C at a fixed place; the copy goes on when the command has noticed."""
