@@ -36,33 +36,17 @@ def with_udisks(errand: Callable[[Disks], Awaitable[T]]) -> T:
     import asyncio  # noqa: PLC0415
 
     try:
-        from dubseedd.adapters.bus import Connection  # noqa: PLC0415 - a mounted seed is checked without them
-        from dubseedd.adapters.drives import Drives  # noqa: PLC0415
-        from dubseedd.adapters.filesystems import Filesystems  # noqa: PLC0415
         from dubseedd.adapters.messages import BusGone  # noqa: PLC0415 - a mounted seed is checked without them
-        from dubseedd.adapters.udisks import UDisks, Unanswered  # noqa: PLC0415
+        from dubseedd.adapters.udisks import Unanswered  # noqa: PLC0415
     except ImportError as error:
         raise Complaint(
             f"{error.name} is missing, which talks to UDisks2; install it, or mount the seed and name its folder",
             UNREACHABLE,
         ) from error
 
-    async def connected() -> T:
-        connection = await Connection.open()
-        try:
-            udisks = UDisks(lambda: connection, interactive=somebody_is_there())
-            disks = Disks(Filesystems(udisks), Drives(udisks))
-            await udisks.attach(connection)
-            try:
-                return await errand(disks)
-            finally:
-                udisks.detach()
-        finally:
-            await connection.close()
-
     try:
         with password_agent():
-            return asyncio.run(connected())
+            return asyncio.run(_do(errand))
     except Unanswered as silence:
         raise Complaint(silence.sentence, UNREACHABLE) from silence
     except StoreTrouble as trouble:
@@ -75,6 +59,25 @@ def with_udisks(errand: Callable[[Disks], Awaitable[T]]) -> T:
         ) from error
     except TimeoutError as error:
         raise Complaint(f"no answer: {error}; see systemctl status udisks2 dbus", UNREACHABLE) from error
+
+
+async def _do(errand: Callable[[Disks], Awaitable[T]]) -> T:
+    from dubseedd.adapters.bus import Connection  # noqa: PLC0415
+    from dubseedd.adapters.drives import Drives  # noqa: PLC0415
+    from dubseedd.adapters.filesystems import Filesystems  # noqa: PLC0415
+    from dubseedd.adapters.udisks import UDisks  # noqa: PLC0415
+
+    connection = await Connection.open()
+    try:
+        udisks = UDisks(lambda: connection, interactive=somebody_is_there())
+        disks = Disks(Filesystems(udisks), Drives(udisks))
+        await udisks.attach(connection)
+        try:
+            return await errand(disks)
+        finally:
+            udisks.detach()
+    finally:
+        await connection.close()
 
 
 @contextmanager
