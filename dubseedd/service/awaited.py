@@ -5,11 +5,12 @@ That can only be where somebody else has the seed mounted: our own mounts are re
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dubseedd.core.config import Config
 from dubseedd.core.device import Number
 from dubseedd.names import MANIFEST, ErrorName
+from dubseedd.service.errands import Errands
 from dubseedd.service.ports import Arrivals
 from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread
@@ -30,8 +31,9 @@ class Awaited:
         self._tell = arrived
         self._watches: dict[Number, list[Callable[[], None]]] = {}
         """The undo of each."""
+        self._errands = Errands()
 
-    async def follow(self, seed: Seed, config: Config) -> None:
+    def follow(self, seed: Seed, config: Config) -> None:
         """Wait for the manifests that the last look at a seed has missed, instead of those before."""
         self.forget(seed)
         folders = {
@@ -48,13 +50,23 @@ class Awaited:
             for folder in itertools.islice(folders, room)
         ]
         missing = [folder for folder, error in folders.items() if error is ErrorName.MANIFEST_MISSING]
-        if await in_thread(lambda: any(os.path.exists(f"{folder}/{MANIFEST}") for folder in missing)):
-            self._arrived(seed)  # between the look and the watch
+        self._errands.run(self._look_once(seed, missing))
+
+    async def _look_once(self, seed: Seed, folders: list[str]) -> None:
+        """One may have come between the look and the watch."""
+        if await in_thread(lambda: any(os.path.exists(f"{folder}/{MANIFEST}") for folder in folders)):
+            self._arrived(seed)
+
+    async def stop(self, seeds: Iterable[Seed]) -> None:
+        for seed in seeds:
+            self.forget(seed)
+        await self._errands.stop()
 
     def forget(self, seed: Seed) -> None:
         for undo in self._watches.pop(seed.device.number, ()):
             undo()
 
     def _arrived(self, seed: Seed) -> None:
-        self.forget(seed)
-        self._tell(seed)
+        if not seed.gone.is_set():
+            self.forget(seed)
+            self._tell(seed)

@@ -13,10 +13,11 @@ T = TypeVar("T")
 
 
 class Errands:
-    """Those of one owner, kept until they have ended. What they raise is for whoever waits after all; what is no
-    Failure is a bug, and logged."""
+    """Those of one owner, kept until they have ended. What they raise is logged; where they are `awaited` after all, a
+    Failure is for whoever waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, awaited: bool = False) -> None:
+        self._awaited = awaited
         self._running: set[asyncio.Task[Any]] = set()
 
     def run(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
@@ -35,5 +36,9 @@ class Errands:
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, Failure):
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Failure):
+            if not self._awaited:
+                log.error("%s", error.sentence)
+        elif error is not None:
             log.error("%s", task.get_coro(), exc_info=error)

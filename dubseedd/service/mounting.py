@@ -49,7 +49,7 @@ class Mounting:
         self._disks = disks
         self._record = record
         self._board = board
-        self._errands = Errands()
+        self._errands = Errands(awaited=True)
         """Mounting and unmounting take their time: who takes a lease may leave, who gives it back does not wait."""
 
     @asynccontextmanager

@@ -162,8 +162,7 @@ class Seeds:
             self.look_again()
 
     async def stop(self) -> None:
-        for seed in self.all.values():
-            self._awaited.forget(seed)
+        await self._awaited.stop(self.all.values())
         await self._errands.stop()
 
     async def _look_and_start(self, seeds: list[Seed]) -> None:
@@ -175,9 +174,10 @@ class Seeds:
             conflicts = self._conflicts(seeds)
             for seed in seeds:
                 self._start_jobs(seed, config, conflicts)
-        await asyncio.gather(*(self._awaited.follow(seed, config) for seed in seeds if not seed.gone.is_set()))
         for seed in seeds:
-            self.settle(seed)
+            if not seed.gone.is_set():
+                self._awaited.follow(seed, config)
+                self.settle(seed)
 
     def _conflicts(self, seeds: list[Seed]) -> set[str]:
         """The names under which seeds that came together bring different content."""
