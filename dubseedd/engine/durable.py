@@ -104,7 +104,11 @@ def fresh(folder: int, name: str) -> int:
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder)
     descriptor = os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)
-    os.fchmod(descriptor, PLAIN_MODE)
+    try:
+        os.fchmod(descriptor, PLAIN_MODE)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -29,6 +29,7 @@ from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.trouble import writing_stick
 from dubseedd.engine.workshop import Workshop
 from dubseedd.engine.writing import Writing
+from dubseedd.errors import Failure
 from dubseedd.names import MODEL_SIGNATURE
 
 MAX_SIGNATURE_BYTES = 16 << 20
@@ -152,9 +153,9 @@ class Making:
         self._stop.check()
         self._meter.enter(JobState.PUBLISHING)
         name, written = self._order.name, self._writing.digests
-        strangers = self._former.strangers(self._sizes.keys())
         self._papers.put_blake3(self._blake3 | {path: digests.blake3 for path, digests in written.items()})
         same = self._former.manifest_sha256 == manifest.sha256
+        strangers = self._strangers(will_stay=same)
         if not same:
             self._shop.publish(name, manifest)
         elif written or self._order.key:
@@ -174,3 +175,12 @@ class Making:
             read_seconds=self._read_seconds,
             removed=strangers,
         )
+
+    def _strangers(self, *, will_stay: bool) -> tuple[str, ...]:
+        """What somebody has put into the former bundle. Where that is replaced as a whole, it may be past reading."""
+        try:
+            return self._former.strangers(self._sizes.keys())
+        except (OSError, Failure):
+            if will_stay:
+                raise
+            return ()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dubseedd.core.lifecycle import JobState
-from dubseedd.core.manifest import parse
+from dubseedd.core.manifest import MAX_DEPTH, parse
 from dubseedd.core.selection import Wish
 from dubseedd.engine import copying
 from dubseedd.engine.durable import FOLDER, opened
@@ -102,6 +102,16 @@ def test_what_stays_is_read_back_after_what_is_new_was_written(model: Path, seed
     made = make(model, seed, meanwhile=meanwhile)
     assert made.copied == len(FILES[SHARD]) + len(b'{"model_type": "newer"}')
     assert contents(seed / "models/tiny")[SHARD] == FILES[SHARD]
+
+
+def test_a_former_bundle_that_somebody_has_filled_past_reading_is_replaced(model: Path, seed: Path) -> None:
+    make(model, seed)
+    (seed / "models/tiny" / "/".join("d" * (MAX_DEPTH + 1))).mkdir(parents=True)
+    with pytest.raises(Failure):
+        make(model, seed)
+    write_files(model, {"config.json": b'{"model_type": "newer"}'})
+    assert make(model, seed).outcome == "refreshed"
+    assert not (seed / "models/tiny/d").exists()
 
 
 def test_what_goes_bad_when_all_was_right_is_written_as_well(model: Path, seed: Path) -> None:
