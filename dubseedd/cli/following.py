@@ -3,8 +3,8 @@
 import asyncio
 import sys
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 
+from dubseedd.adapters.messages import BusGone, RemoteError
 from dubseedd.cli import show
 from dubseedd.cli.client import Client
 from dubseedd.cli.document import document
@@ -50,14 +50,19 @@ async def follow(
 
 
 async def let_go_of(client: Client, paths: Collection[str]) -> list[SeedView]:
-    """The seeds of these paths as they are once the daemon has let go of them, if it does."""
+    """The seeds of these paths as they are once the daemon has let go of them, if it does; none where it cannot be
+    asked any more, which changes nothing about what has been done."""
     seeds: list[SeedView] = []
-    with suppress(TimeoutError):
+    try:
         async with asyncio.timeout(LET_GO_SECONDS):
-            async for state in client.states(patient=True):
+            async for state in client.states():
                 seeds = [seed for seed in state.seeds if seed.path in paths]
                 if all(seed.safe_to_remove for seed in seeds):
                     break
+    except TimeoutError:
+        return seeds
+    except (BusGone, RemoteError, Complaint):
+        return []
     return seeds
 
 

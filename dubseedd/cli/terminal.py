@@ -44,4 +44,4 @@ def answer_to(question: str) -> str | None:
         print(f"dubseedctl: {question} ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline()
     finally:
-        signal.signal(signal.SIGINT, former)
+        signal.signal(signal.SIGINT, former or signal.SIG_DFL)

@@ -113,5 +113,6 @@ class NotificationServer:
             self.pressed(signal.body[0], Button[signal.body[1]])
 
     def _on_owner(self, signal: Signal) -> None:
-        """Another server, or none; what can be asked of it is not known yet."""
+        """Another server, or none; what can be asked of it is not known yet, and its numbers are others."""
         self._there, self._abilities = bool(signal.body[2]), ()
+        self._early.clear()
