@@ -99,6 +99,7 @@ class Mounting:
                     await self._disks.power_off(seed.device)
             except StoreTrouble as trouble:
                 seed.error = trouble.pair
+                log.warning("%s", trouble.sentence)
             except Exception:
                 log.exception("letting go of %s", seed.device.node)
         self.announce(seed)
@@ -156,19 +157,18 @@ class Mounting:
             self._record.forget(seed.device)
 
     async def _unmount(self, seed: Seed) -> None:
-        """Unmount our own mount, with patience; where it stays busy, say whom to ask."""
+        """Unmount our own mount, with patience, unless somebody wants to read it meanwhile; where it stays busy, say
+        whom to ask."""
 
         async def unmount() -> None:
             if self._record.made(seed.device):  # else it was pulled, and another plug is on its number
                 await self._disks.unmount(seed.device)
 
-        try:
-            await unmounted(unmount, lambda: not seed.gone.is_set())
-        except StoreTrouble as trouble:
-            seed.error = trouble.pair
-            self._board.changed(seed)
-            return
-        self._unmounted(seed)
+        if await unmounted(unmount, lambda: not seed.gone.is_set() and not seed.readers):
+            self._unmounted(seed)
+        elif seed.gone.is_set():
+            seed.mount_points = ()
+            self._not_ours(seed)
 
     async def unmount(self, seed: Seed) -> None:
         """Unmount a seed that nobody reads any more and that was kept mounted. StoreTrouble where it is busy."""

@@ -9,16 +9,18 @@ RETRIES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """There is no event that says when it is free."""
 
 
-async def unmounted(unmount: Callable[[], Awaitable[None]], wanted: Callable[[], bool] = lambda: True) -> None:
-    """Unmount; where that fails, try again for half a minute, then raise its StoreTrouble; or let it be once it is not
-    `wanted` any more."""
+async def unmounted(unmount: Callable[[], Awaitable[None]], wanted: Callable[[], bool] = lambda: True) -> bool:
+    """Unmount; where that fails, try again for half a minute, then raise its StoreTrouble. False where it was let be,
+    since it is not `wanted` any more."""
     for delay in (*RETRIES_SECONDS, None):
         try:
-            return await unmount()
+            await unmount()
         except StoreTrouble:
             if not wanted():
-                return None
+                return False
             if delay is None:
                 raise
+        else:
+            return True
         await asyncio.sleep(delay)
-    return None
+    raise AssertionError("the last attempt returns or raises")

@@ -28,7 +28,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_one_that_is_busy_for_a_moment_is_unmounted() -> None:
     stick = Stick(busy=2)
-    await unmounted(stick.unmount)
+    assert await unmounted(stick.unmount)
     assert stick.attempts == 3
 
 
@@ -39,5 +39,5 @@ async def test_one_that_stays_busy_is_told() -> None:
 
 async def test_one_that_nobody_wants_unmounted_any_more_is_let_be() -> None:
     stick = Stick(busy=3)
-    await unmounted(stick.unmount, lambda: stick.attempts < 2)
+    assert not await unmounted(stick.unmount, lambda: stick.attempts < 2)
     assert stick.attempts == 2
