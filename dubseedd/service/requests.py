@@ -151,6 +151,8 @@ class Requests:
         """End the jobs of a seed, unmount it, and leave it alone while somebody writes to it; then look at it as at one
         just plugged in."""
         await self._let_go(seed)
+        if seed.gone.is_set():
+            raise CallRefused(ErrorName.NOT_FOUND, f"{seed.called} was pulled out meanwhile; plug it in and ask again")
         self._conductor.seeds.lend(seed, until)
 
     async def _let_go(self, seed: Seed) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dubseedd.core.config import AfterSync
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.engine.workshop import Workshop
 from dubseedd.errors import CallRefused
@@ -13,7 +14,7 @@ from dubseedd.names import ErrorName, EventName
 from dubseedd.service.awaited import MOST as MOST_AWAITED
 from dubseedd.service.requests import Requests
 from tests.support.bundles import contents, manifest_of, model_files, published, write_bundle, write_files
-from tests.support.world import World, conducted, served
+from tests.support.world import World, conducted, config_of, served
 
 FILES = model_files()
 NEWER = model_files(seed=b"2")
@@ -64,6 +65,19 @@ async def test_a_stick_that_is_pulled_while_it_is_lent_is_gone(world: World) -> 
         await world.until(lambda: seed.state is SeedState.GONE)
         world.plug(stick)
         assert (await served(world, conductor)).state is SeedState.DONE
+
+
+async def test_a_stick_that_is_pulled_while_it_is_let_go_of_is_not_lent(world: World) -> None:
+    async with conducted(world, config_of(world, after=AfterSync.KEEP)) as conductor:
+        stick = world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        unmounted = world.hold("unmount")
+        lending = asyncio.ensure_future(Requests(conductor).lend(seed, asyncio.Event().wait))
+        await world.until(lambda: world.asked[-1] == "unmount")
+        world.pull(stick)
+        unmounted.set()
+        with pytest.raises(CallRefused, match="pulled out meanwhile"):
+            await lending
 
 
 async def test_the_lock_on_a_stick_keeps_everybody_off_who_was_not_asked(world: World) -> None:
