@@ -203,9 +203,13 @@ class Seeds:
                 self._jobs.sync(seed, wish, publish=config.sync.automatic is Automatic.PUBLISH)
 
     def _refuse_conflict(self, seed: Seed, name: str) -> None:
-        others = ", ".join(
-            sorted(other.called for other in self.all.values() if name in other.offers and other is not seed)
-        )
+        digest = seed.offers[name].manifest_sha256
+        rivals = [
+            other.called
+            for other in self.all.values()
+            if (offer := other.offers.get(name)) and not offer.refusal and offer.manifest_sha256 != digest
+        ]
+        others = ", ".join(sorted(rivals))
         seed.verdicts[name] = ErrorName.CONFLICT.full
         sentence = (
             f"{name} is on {seed.called} and with other content on {others}; choose one: "

@@ -439,3 +439,14 @@ async def test_only_so_many_jobs_can_be_asked_for(world: World, monkeypatch: pyt
         assert refused.value.error is ErrorName.BUSY
         assert conductor.jobs.sync(seed, wishes[0], asked=True) is jobs[0]
         assert conductor.jobs.sync(seed, Wish("tiny")) not in jobs
+
+
+async def test_a_conflict_names_the_sticks_that_have_something_else(world: World) -> None:
+    versions = {"a": FILES, "b": FILES, "c": model_files(seed=b"other")}
+    sticks = [world.plug(world.stick({"tiny": files}, uuid=uuid)) for uuid, files in versions.items()]
+    async with conducted(world):
+        await world.until(lambda: len(world.told(EventName.BUNDLE_REFUSED)) == len(sticks))
+    one, twin, rival = (stick.called for stick in sticks)
+    told = sorted(world.told(EventName.BUNDLE_REFUSED))
+    assert f"tiny is on {one} and with other content on {rival};" in told[0]
+    assert f"tiny is on {rival} and with other content on {one}, {twin};" in told[2]
