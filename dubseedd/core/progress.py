@@ -47,3 +47,24 @@ class Milestones:
             return False
         self._tenth, self._told = max(tenth, self._tenth), now_seconds
         return True
+
+
+class Standstill:
+    """When a running job has not moved for so long that somebody should look: told once for each time."""
+
+    AFTER_SECONDS = 120.0
+    """A block of a stick that gives 50 kB/s takes no longer."""
+
+    def __init__(self, now_seconds: float) -> None:
+        self._work_done = -1
+        self._since = now_seconds
+        self._told = False
+
+    def noticed(self, work_done: int, now_seconds: float) -> bool:
+        if work_done != self._work_done:
+            self._work_done, self._since, self._told = work_done, now_seconds, False
+            return False
+        if self._told or now_seconds - self._since < self.AFTER_SECONDS:
+            return False
+        self._told = True
+        return True

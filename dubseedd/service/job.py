@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from dubseedd.core.lifecycle import JobKind, JobState, job_step
-from dubseedd.core.progress import Milestones, Pace
+from dubseedd.core.progress import Milestones, Pace, Standstill
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.syncing import Wish
 from dubseedd.errors import NO_ERROR, Failure
@@ -32,6 +32,7 @@ class Job:
     seen: Meter = field(default_factory=Meter)
     pace: Pace = field(default_factory=Pace)
     milestones: Milestones = field(default_factory=lambda: Milestones(0))
+    standstill: Standstill = field(default_factory=lambda: Standstill(0))
     percent: int = 0
     started_at: int = 0
     ended_at: int = 0

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 
 from dubseedd.core.config import Config
 from dubseedd.core.lifecycle import JOB_WAYS, JobKind, JobState
+from dubseedd.core.progress import Standstill
+from dubseedd.core.sentence import shown
 from dubseedd.engine.syncing import Wish
 from dubseedd.errors import CallRefused, Cancelled, Failure, Interrupted, SeedGone
 from dubseedd.names import ErrorName, EventName, Field
@@ -21,6 +23,7 @@ from dubseedd.service.work import Work
 
 log = logging.getLogger(__name__)
 
+MOVES = frozenset({JobState.COPYING, JobState.VERIFYING})
 LOOK_SECONDS = 0.2
 """How often running jobs are looked at; nothing ticks while none runs."""
 REMEMBER_SECONDS = 600.0
@@ -176,11 +179,23 @@ class Jobs:
                     continue  # nothing of it changes, and a stick may bring hundreds
                 self._look_at(job)
                 self._board.changed(job)
-                if job.milestones.reached(job.percent / 100, loop.time()):
-                    message = f"{job.sentence}, {job.percent} %, {job.pace.rate / 1e6:,.0f} MB/s"
-                    self._board.tell(EventName.JOB_PROGRESS, message, job.counters)
+                self._tell_progress(job, loop.time())
             await asyncio.sleep(LOOK_SECONDS)
         self._looking = None
+
+    def _tell_progress(self, job: Job, now_seconds: float) -> None:
+        if job.milestones.reached(job.percent / 100, now_seconds):
+            message = f"{job.sentence}, {job.percent} %, {job.pace.rate / 1e6:,.0f} MB/s"
+            self._board.tell(EventName.JOB_PROGRESS, message, job.counters)
+        if job.state in MOVES and job.standstill.noticed(job.seen.work_done, now_seconds):
+            log.warning(
+                "%s: nothing has moved for %d s (%s); look at the stick and the disk, or cancel it: "
+                "dubseedctl cancel %d",
+                job.bundle,
+                Standstill.AFTER_SECONDS,
+                shown(job.seen.current_file),
+                job.id,
+            )
 
     def _look_at(self, job: Job) -> None:
         job.look(asyncio.get_running_loop().time(), self._board.clock())

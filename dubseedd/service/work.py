@@ -15,7 +15,7 @@ from dataclasses import replace
 from dubseedd.core import tidings
 from dubseedd.core.config import Config
 from dubseedd.core.lifecycle import JobKind, JobState
-from dubseedd.core.progress import Milestones
+from dubseedd.core.progress import Milestones, Standstill
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.syncing import BundleSync, Readiness
 from dubseedd.engine.transfer import SyncTools
@@ -123,7 +123,7 @@ class Work:
     def _begin(self, job: Job) -> None:
         now = asyncio.get_running_loop().time()
         job.started_at = job.started_at or self._board.clock()
-        job.milestones = Milestones(now)
+        job.milestones, job.standstill = Milestones(now), Standstill(now)
         verb, state = BEGINNINGS[job.kind]
         origin = f" from {job.seed.called}" if job.seed else ""
         self._board.tell(EventName.JOB_STARTED, f"{verb} {job.bundle}{origin}", job.fields)
@@ -131,6 +131,7 @@ class Work:
 
     async def _publish(self, job: Job, sync: BundleSync) -> None:
         self._enter(job, JobState.WAITING)
+        await self._until_uninhibited(job)
         async with self._turn(job, self._publishing):
             await self._until_uninhibited(job)
             self._enter(job, JobState.PUBLISHING)
@@ -140,9 +141,12 @@ class Work:
 
     async def _until_uninhibited(self, job: Job) -> None:
         while reason := self._inhibitors.reason:
-            job.why_waiting = f"{job.bundle} is ready; its publication is held back by {reason}"
-            self._board.changed(job)
+            if (why := f"{job.bundle} is ready; its publication is held back by {reason}") != job.why_waiting:
+                job.why_waiting = why
+                self._board.tell(EventName.JOB_PROGRESS, why, job.counters)
+                self._board.changed(job)
             await job.halt.unless_asked(self._inhibitors.news())
+        job.why_waiting = ""
 
     async def _show(self, name: str) -> None:
         """Let everybody see what was published."""

@@ -1,6 +1,6 @@
 """Rate and milestones."""
 
-from dubseedd.core.progress import Milestones, Pace
+from dubseedd.core.progress import Milestones, Pace, Standstill
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
@@ -36,3 +36,13 @@ def test_milestones_are_the_tenths_and_every_thirty_seconds() -> None:
     assert not milestones.reached(0.36, 33.9)
     assert milestones.reached(0.36, 34.0)
     assert not milestones.reached(0.37, 35.0)
+
+
+def test_a_standstill_is_noticed_once_for_each_time() -> None:
+    standstill, after = Standstill(0.0), Standstill.AFTER_SECONDS
+    assert not standstill.noticed(5, 1.0)
+    assert not standstill.noticed(5, after)
+    assert standstill.noticed(5, 1.0 + after)
+    assert not standstill.noticed(5, 2 + 2 * after)
+    assert not standstill.noticed(6, 3 + 2 * after)
+    assert standstill.noticed(6, 3 + 3 * after)

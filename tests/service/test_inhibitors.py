@@ -7,7 +7,7 @@ import pytest
 
 from dubseedd.core.lifecycle import JobState
 from dubseedd.errors import CallRefused
-from dubseedd.names import ErrorName
+from dubseedd.names import ErrorName, EventName
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.inhibitors import MOST_OF_A_USER, TEXT_MOST_BYTES, Inhibitor
 from dubseedd.service.requests import Requests
@@ -88,6 +88,19 @@ async def test_rollback_and_removal_are_refused_at_once(world: World) -> None:
         assert refused.value.error is ErrorName.INHIBITED
         assert contents(world.folder / "store/tiny") == published(NEW)
         os.close(held)
+
+
+async def test_every_publication_that_waits_says_for_whom(world: World) -> None:
+    async with conducted(world) as conductor:
+        held = await Requests(conductor).inhibit("vllm", "a request runs", UID)
+        world.plug(world.stick({"one": OLD, "two": NEW}))
+        await world.until(lambda: len(conductor.jobs.all) == 2)
+        jobs = conductor.jobs.all.values()
+        await world.until(lambda: all("held back by vllm (a request runs)" in job.sentence for job in jobs))
+        told = [message for message in world.told(EventName.JOB_PROGRESS) if "held back by vllm" in message]
+        assert sorted(message.split()[0] for message in told) == ["one", "two"]
+        os.close(held)
+        await world.until(lambda: len(world.told(EventName.BUNDLE_INSTALLED)) == 2)
 
 
 async def test_a_rollback_whose_turn_comes_while_it_is_inhibited_fails(world: World) -> None:
