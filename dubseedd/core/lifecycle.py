@@ -33,7 +33,7 @@ class JobState(StrEnum):
 
     @property
     def at_work(self) -> bool:
-        """A thread is busy with it, or about to be."""
+        """It is queued or has begun, and has not come to an end, not even for the time being."""
         return self in WORKING
 
     @property
@@ -75,7 +75,7 @@ class SeedState(StrEnum):
 
     @property
     def busy(self) -> bool:
-        """It is being looked at, or a job reads it."""
+        """It is being looked at, or a job of it has not ended."""
         return self in BUSY
 
 

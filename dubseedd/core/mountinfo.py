@@ -30,7 +30,8 @@ class MountLine:
 
 
 def mount_options(filesystem: str) -> tuple[str, ...]:
-    """ext3 and ext4 replay their journal even when mounted read-only, unless told not to."""
+    """ext3 and ext4 replay their journal even when mounted read-only, unless told not to. xfs and btrfs do so as well
+    (docs/security.md)."""
     return (*ASKED_FOR, "noload") if filesystem in ("ext3", "ext4") else ASKED_FOR
 
 
