@@ -92,6 +92,8 @@ class Daemon:
         )
         self._tree = ObjectTree(Calls(self._conductor, Polkit(self._asking)))
         self._stopping = asyncio.Event()
+        self._started = False
+        self._reload_asked = False
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -126,6 +128,9 @@ class Daemon:
             undo.callback(asyncio.get_running_loop().create_task(helper).cancel)
         await self._conductor.start()
         self._manager.ready(self._conductor.status)
+        self._started = True
+        if self._reload_asked:
+            self._reload()
 
     # The bus
 
@@ -157,6 +162,10 @@ class Daemon:
             await asyncio.sleep(interval)
 
     def _reload(self) -> None:
+        """Read the configuration again, once everything is up."""
+        if not self._started:
+            self._reload_asked = True
+            return
         self._manager.reloading()
         try:
             config = load(self._config_file)

@@ -62,3 +62,17 @@ def test_sigterm_ends_a_start_that_hangs(start: Start, silent_bus: socket.socket
     with silent_bus.accept()[0]:
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
+
+
+def test_a_reload_in_the_middle_of_the_start_waits_for_its_end(
+    start: Start, silent_bus: socket.socket, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        process = start(f"import os; os.environ['NOTIFY_SOCKET'] = {manager.getsockname()!r}")
+        with silent_bus.accept()[0]:
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGTERM)
+            assert manager.recv(4096).startswith(b"STOPPING=1"), "it is neither reloading nor ready"
+            assert process.wait(5) == 0
