@@ -4,26 +4,17 @@ A plug is a new DISKSEQ, or a return after `remove` or SYSTEMD_READY=0. Every ot
 nothing: UDisks2's own Mount and Unmount cause one each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from dubseedd.core.filesystem import file_system
 from dubseedd.core.sentence import shown
 from dubseedd.errors import SeedRefused
 from dubseedd.names import ErrorName
 
 Number = tuple[int, int]
 """(major, minor) of a device node."""
-
-LABELLERS: Mapping[str, str] = {
-    "vfat": "fatlabel {node} {label}",
-    "exfat": "exfatlabel {node} {label}",
-    "ntfs": "ntfslabel {node} {label}",
-    "ext4": "e2label {node} {label}",
-    "xfs": "xfs_admin -L {label} {node}",
-    "btrfs": "btrfs filesystem label {node} {label}",
-}
-"""How a file system that is not mounted gets another label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +53,7 @@ def check_label(device: BlockDevice, label: str) -> None:
             f"{device.node} carries no file system; name the partition that does: lsblk -f {device.node}",
         )
     if device.label != label:
-        command = LABELLERS.get(device.filesystem, "").format(node=device.node, label=label)
+        command = file_system(device.filesystem).label_command.format(node=device.node, label=label)
         found = f"is labelled {shown(device.label)}" if device.label else "has no label"
         raise SeedRefused(
             ErrorName.NOT_FOUND,

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from dubseedd.core.device import Number
+from dubseedd.core.filesystem import file_system
 from dubseedd.core.sentence import shown
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName
@@ -30,9 +31,8 @@ class MountLine:
 
 
 def mount_options(filesystem: str) -> tuple[str, ...]:
-    """ext3 and ext4 replay their journal even when mounted read-only, unless told not to. xfs and btrfs do so as well
-    (docs/security.md)."""
-    return (*ASKED_FOR, "noload") if filesystem in ("ext3", "ext4") else ASKED_FOR
+    """What UDisks2 is asked for, for a seed of this type that is only read."""
+    return (*ASKED_FOR, *file_system(filesystem).read_only)
 
 
 def parse(text: str) -> tuple[MountLine, ...]:

@@ -1,20 +1,15 @@
 """What a stick can take, and what it says to whoever finds it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from dubseedd.core.filesystem import file_system
 from dubseedd.core.sentence import shown
 from dubseedd.errors import SeedRefused, StoreTrouble
 from dubseedd.names import ErrorName
 
-FAT_MOST_BYTES = (4 << 30) - 1
-MOST_BYTES: Mapping[str, int] = {"vfat": FAT_MOST_BYTES, "msdos": FAT_MOST_BYTES}
-"""The largest file, by the type of the file system as the kernel calls it."""
-WINDOWS = frozenset({"vfat", "msdos", "exfat"})
 FORBIDDEN = '" * : < > ? |'
 _NOT_ON_WINDOWS = re.compile(r'["*:<>?|]|[. ](/|$)')
-PREALLOCATES = frozenset({"ext4", "xfs", "btrfs", "tmpfs"})
-"""Where room is taken beforehand at no cost; FAT and exFAT would write zeros into it."""
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "bytes"))
 
 LEAFLET = """\
@@ -41,16 +36,16 @@ this one up to date: dubseedctl create SOURCE --to SEED
 
 def check_files(filesystem: str, sizes: Iterable[tuple[str, int]]) -> None:
     """Refuse what the file system of the stick cannot hold: `sizes` are (path, bytes)."""
-    most = MOST_BYTES.get(filesystem)
+    kind = file_system(filesystem)
     for path, size in sizes:
-        if filesystem in WINDOWS and _NOT_ON_WINDOWS.search(path):
+        if kind.windows_names and _NOT_ON_WINDOWS.search(path):
             raise SeedRefused(
                 ErrorName.WRITE_FAILED,
                 f"{shown(path)} is no name for a stick with {filesystem}, which takes none of {FORBIDDEN} and no dot "
                 "or space at the end; format it with ext4 (dubseedctl format), or leave the file out: --exclude",
                 file=path,
             )
-        if most is not None and size > most:
+        if kind.most_bytes is not None and size > kind.most_bytes:
             raise SeedRefused(
                 ErrorName.WRITE_FAILED,
                 f"{shown(path)} has {size:,} bytes, and a stick with {filesystem} takes files of less than 4 GiB only; "

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from dubseedd.core.stick import PREALLOCATES
+from dubseedd.core.filesystem import file_system
 from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import Digests, Hashes, HashWatch
 from dubseedd.engine.durable import fresh, owned, write_all
@@ -84,7 +84,7 @@ class Writing:
                 target,
                 hashes=hashes,
                 passed=passed,
-                allocate=self._order.filesystem in PREALLOCATES,
+                allocate=file_system(self._order.filesystem).preallocates,
             )
 
     def _copy_small(self, source: int, folder: int, path: str, hashes: Hashes, pump: Pump) -> None:
