@@ -180,8 +180,7 @@ async def _serve(config: Config, config_file: str | None, store: Store, recorder
     await Daemon(config, config_file, store, recorder).run()
 
 
-def main(argv: list[str] | None = None) -> int:
-    """The daemon as a program; returns its exit status."""
+def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="dubseedd",
         description="Watches for DUB-SEED sticks, verifies their model bundles and publishes them.",
@@ -195,7 +194,12 @@ def main(argv: list[str] | None = None) -> int:
         "--log-level", default="info", choices=("debug", "info", "warning", "error"), help="default: info"
     )
     parser.add_argument("--version", action="version", version=f"dubseedd {__version__}")
-    options = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The daemon as a program; returns its exit status."""
+    options = _options(argv)
     try:
         config = load(options.config)
     except ConfigError as error:
