@@ -50,7 +50,8 @@ class Awaited:
             for folder in itertools.islice(folders, room)
         ]
         missing = [folder for folder, error in folders.items() if error is ErrorName.MANIFEST_MISSING]
-        self._errands.run(self._look_once(seed, missing))
+        if missing:
+            self._errands.run(self._look_once(seed, missing))
 
     async def _look_once(self, seed: Seed, folders: list[str]) -> None:
         """One may have come between the look and the watch."""
