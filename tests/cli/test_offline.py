@@ -65,7 +65,7 @@ def test_a_seed_is_synced_into_a_store_that_is_not_there_yet(seed: Path, store: 
     assert contents(store / "tiny") == published(FILES)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make files that are somebody else's")
+@needs_root
 def test_what_an_installer_brings_into_its_root_is_roots_and_readable_whatever_the_stick_says(
     seed: Path, tmp_path: Path, ctl: Run
 ) -> None:
