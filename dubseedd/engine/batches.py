@@ -10,7 +10,6 @@ device that answers many requests at a time do so, and a disk that turns sort th
 import errno
 import hashlib
 import os
-import stat
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing, suppress
@@ -24,7 +23,7 @@ from dubseedd.core.plan import Origin, Step
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import Hashes
-from dubseedd.engine.durable import FRESH, PLAIN_MODE, owned, write_all
+from dubseedd.engine.durable import fresh, owned, write_all
 from dubseedd.engine.kernel import sync_file_system
 from dubseedd.engine.pump import Block, Pump, ReadError
 from dubseedd.engine.records import record
@@ -228,18 +227,7 @@ def _hashes(data: bytes) -> Hashes:
 
 def _write(file: BundleFile, data: _Data, targets: Folders) -> FileRecord:
     folder, name = targets.of(file.path)
-    with owned(_fresh(folder, name)) as target:
+    with owned(fresh(folder, name)) as target:
         write_all(target, data.whole)
         status = os.fstat(target)
-        if stat.S_IMODE(status.st_mode) != PLAIN_MODE:
-            os.fchmod(target, PLAIN_MODE)
     return record(file.path, status, sha256=file.sha256, blake3=data.blake3)
-
-
-def _fresh(folder: int, name: str) -> int:
-    """A new file; what an attempt before has left under that name is removed."""
-    try:
-        return os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)
-    except FileExistsError:
-        os.unlink(name, dir_fd=folder)
-        return os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)

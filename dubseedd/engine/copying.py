@@ -10,17 +10,19 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 from blake3 import blake3
 
-from dubseedd.engine.durable import FRESH, PLAIN_MODE
+from dubseedd.engine.durable import fresh
 from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError, Sink
 
 ALIGNMENT = 4096
 """Offsets, lengths and buffers of direct I/O are multiples of this."""
+
+EXISTING = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Flags of open(2) for a file that somebody else may have put there."""
 
 MARK_BYTES = 16 * BLOCK_BYTES
 """While a file is hashed, the BLAKE3 of its first so many bytes, twice so many and so on is noted."""
@@ -158,37 +160,27 @@ def hash_file(
 def open_direct(folder: int, name: str) -> int:
     """A descriptor that reads past the page cache: by O_DIRECT, or with its pages dropped where the file system refuses
     that."""
-    return _open_direct(folder, name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    return _direct(lambda flags: os.open(name, os.O_RDONLY | EXISTING | flags, dir_fd=folder))
 
 
 def create(folder: int, name: str) -> int:
     """A descriptor of a new empty file, mode 0644, for `copy_file`; whatever had that name is removed."""
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
-    target = _open_direct(folder, name, FRESH)
-    try:
-        os.fchmod(target, PLAIN_MODE)
-    except BaseException:
-        os.close(target)
-        raise
-    return target
+    return _direct(lambda flags: fresh(folder, name, flags=flags))
 
 
 def reopen(folder: int, name: str) -> int:
     """A descriptor of a file that `create` has made, to go on with."""
-    return _open_direct(folder, name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    return _direct(lambda flags: os.open(name, os.O_RDWR | EXISTING | flags, dir_fd=folder))
 
 
-def _open_direct(folder: int, name: str, flags: int) -> int:
+def _direct(opened: Callable[[int], int]) -> int:
+    """The descriptor of a file that is opened with O_DIRECT, or without where the file system refuses that."""
     try:
-        return os.open(name, flags | os.O_DIRECT, PLAIN_MODE, dir_fd=folder)
+        return opened(os.O_DIRECT)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-    if flags & os.O_CREAT:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=folder)
-    descriptor = os.open(name, flags, PLAIN_MODE, dir_fd=folder)
+    descriptor = opened(0)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     return descriptor
 

@@ -99,13 +99,16 @@ def exists(parent: int, name: str) -> bool:
     return True
 
 
-def fresh(folder: int, name: str) -> int:
-    """The descriptor of a new file for everybody; whatever had that name is removed."""
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
-    descriptor = os.open(name, FRESH, PLAIN_MODE, dir_fd=folder)
+def fresh(folder: int, name: str, *, flags: int = 0) -> int:
+    """The descriptor of a new file for everybody; whatever had that name is removed. `flags` are more of open(2)."""
     try:
-        os.fchmod(descriptor, PLAIN_MODE)
+        descriptor = os.open(name, FRESH | flags, PLAIN_MODE, dir_fd=folder)
+    except FileExistsError:
+        os.unlink(name, dir_fd=folder)
+        descriptor = os.open(name, FRESH | flags, PLAIN_MODE, dir_fd=folder)
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != PLAIN_MODE:
+            os.fchmod(descriptor, PLAIN_MODE)
     except BaseException:
         os.close(descriptor)
         raise
