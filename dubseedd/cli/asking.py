@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeVar
 
 from dubseedd.cli.agent import password_agent
-from dubseedd.cli.exits import FAILED, NOT_AUTHORISED, UNREACHABLE, Complaint
+from dubseedd.cli.exits import FAILED, NOT_AUTHORISED, UNREACHABLE, Complaint, bus_unreachable
 from dubseedd.cli.views import NOT_RUNNING
 from dubseedd.names import ERROR_PREFIX, ErrorName
 
@@ -61,9 +61,7 @@ async def asked(question: Callable[["Client"], Awaitable[T]]) -> T:
     except RemoteError as error:
         raise complaint_of(error.name, error.text) from error
     except BusGone as error:
-        raise Complaint(
-            f"the system bus cannot be reached ({error}); see systemctl status dbus", UNREACHABLE
-        ) from error
+        raise bus_unreachable(error) from error
     except TimeoutError as error:
         raise Complaint(f"no answer: {error}; see systemctl status dubseedd dbus", UNREACHABLE) from error
 

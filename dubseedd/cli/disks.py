@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dubseedd.cli.agent import password_agent
-from dubseedd.cli.exits import NOT_AUTHORISED, UNREACHABLE, Complaint, complain
+from dubseedd.cli.exits import NOT_AUTHORISED, UNREACHABLE, Complaint, bus_unreachable, complain
 from dubseedd.cli.terminal import somebody_is_there
 from dubseedd.core.device import BlockDevice
 from dubseedd.errors import StoreTrouble
@@ -54,9 +54,7 @@ def with_udisks(errand: Callable[[Disks], Awaitable[T]]) -> T:
             raise Complaint(trouble.sentence, NOT_AUTHORISED) from trouble
         raise
     except BusGone as error:
-        raise Complaint(
-            f"the system bus cannot be reached ({error}); see systemctl status dbus", UNREACHABLE
-        ) from error
+        raise bus_unreachable(error) from error
     except TimeoutError as error:
         raise Complaint(f"no answer: {error}; see systemctl status udisks2 dbus", UNREACHABLE) from error
 

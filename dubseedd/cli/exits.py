@@ -18,6 +18,10 @@ class Complaint(Exception):
         self.status = status
 
 
+def bus_unreachable(error: Exception) -> Complaint:
+    return Complaint(f"the system bus cannot be reached ({error}); see systemctl status dbus", UNREACHABLE)
+
+
 def complain(sentence: str) -> None:
     """Say on standard error what is wrong and what to do next."""
     print(f"dubseedctl: {sentence}", file=sys.stderr, flush=True)
