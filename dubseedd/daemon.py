@@ -92,15 +92,14 @@ class Daemon:
         )
         self._tree = ObjectTree(Calls(self._conductor, Polkit(self._asking)))
         self._stopping = asyncio.Event()
-        self._started = False
-        self._reload_asked = False
+        self._reload_asked = asyncio.Event()
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
         async with AsyncExitStack() as undo:
             stop = loop.create_task(self._stopping.wait())
             start = loop.create_task(self._start(undo))
@@ -128,9 +127,7 @@ class Daemon:
             undo.callback(asyncio.get_running_loop().create_task(helper).cancel)
         await self._conductor.start()
         self._manager.ready(self._conductor.status)
-        self._started = True
-        if self._reload_asked:
-            self._reload()
+        undo.callback(asyncio.get_running_loop().create_task(self._reload_when_asked()).cancel)
 
     # The bus
 
@@ -161,19 +158,18 @@ class Daemon:
             self._manager.watchdog()
             await asyncio.sleep(interval)
 
-    def _reload(self) -> None:
-        """Read the configuration again, once everything is up."""
-        if not self._started:
-            self._reload_asked = True
-            return
-        self._manager.reloading()
-        try:
-            config = load(self._config_file)
-        except ConfigError as error:
-            log.error("the configuration is left as it was: %s", error)  # noqa: TRY400 - the sentence says it all
-        else:
-            self._conductor.reconfigure(config)
-        self._manager.ready(self._conductor.status)
+    async def _reload_when_asked(self) -> None:
+        """Read the configuration again at every SIGHUP; one that came before everything was up waits until now."""
+        while await self._reload_asked.wait():
+            self._reload_asked.clear()
+            self._manager.reloading()
+            try:
+                config = load(self._config_file)
+            except ConfigError as error:
+                log.error("the configuration is left as it was: %s", error)  # noqa: TRY400 - the sentence says it all
+            else:
+                self._conductor.reconfigure(config)
+            self._manager.ready(self._conductor.status)
 
 
 async def _serve(config: Config, config_file: str | None, store: Store, recorder: QueuedRecorder) -> None:
