@@ -39,7 +39,7 @@ class Filling:
         self._contents = Contents(transfer.staging.tree, transfer.bundle.manifest)
         self._looking = threading.Lock()
         self._batches = Batches(transfer)
-        self._shards = Shards(transfer, brought=self._look_at_header)
+        self._shards = Shards(transfer)
 
     def copy_all(self, plan: Plan) -> None:
         """Bring every file of the plan into staging, each whole, on the disk and recorded, and judge its content."""
@@ -56,15 +56,19 @@ class Filling:
         for step in plan.steps:
             if step.small or step.origin is Origin.STAGED:
                 self._look_at_header(step.file)
-        self._shards.bring(large)
+        self._shards.bring(large, self._look_at_header)
         if self._contents.indexes:
             self._compare_shards({step.file.path: step.file for step in plan.steps})
         self._meter.current_file = ""
 
     def _bring_one(self, step: Step) -> None:
         self._transfer.tools.stop.check()
-        if step.origin is not Origin.STAGED:
-            (self._batches if step.small else self._shards).bring([step])
+        if step.origin is Origin.STAGED:
+            return
+        if step.small:
+            self._batches.bring([step])
+        else:
+            self._shards.bring([step], self._look_at_header)
 
     def _look_into(self, file: BundleFile) -> None:
         with writing_store(file.path):

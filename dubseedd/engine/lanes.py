@@ -12,17 +12,18 @@ from dubseedd.names import ErrorName
 
 T = TypeVar("T")
 
-Lane = Callable[[StopFlag], AbstractContextManager[Callable[[T], None]]]
-"""Opens what one thread needs, gives what handles an item with it. The flag stops it in the middle of one."""
+Lane = Callable[["Lanes[T]"], AbstractContextManager[Callable[[T], None]]]
+"""Opens what one thread needs, gives what handles an item with it. It heeds the `stop` of the lanes in the middle of
+one, and may let them `grow`."""
 
 
 class Lanes(Generic[T]):
     """Handles every item once. The first failure stops all lanes, and is raised when the last has ended."""
 
     def __init__(self, items: Iterable[T], lane: Lane[T], stop: StopFlag) -> None:
+        self.stop = StopFlag(above=stop)
         self._items = deque(items)
         self._lane = lane
-        self._stop = StopFlag(above=stop)
         self._failure: BaseException | None = None
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -46,18 +47,18 @@ class Lanes(Generic[T]):
 
     def _serve(self) -> None:
         try:
-            with self._lane(self._stop) as handle:
+            with self._lane(self) as handle:
                 for item in self._remaining():
                     handle(item)
         except BaseException as failure:  # noqa: BLE001 - it is raised again by the thread that waits for us
             with self._lock:
                 self._failure = self._failure or failure
             known = isinstance(failure, Failure)
-            self._stop.set(failure if known else Failure(ErrorName.INTERNAL, "another lane has failed"))  # type: ignore[arg-type]
+            self.stop.set(failure if known else Failure(ErrorName.INTERNAL, "another lane has failed"))  # type: ignore[arg-type]
 
     def _remaining(self) -> Iterator[T]:
         while True:
-            self._stop.check()
+            self.stop.check()
             try:
                 item = self._items.popleft()
             except IndexError:

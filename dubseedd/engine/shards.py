@@ -24,7 +24,6 @@ from dubseedd.engine.lanes import Lanes
 from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError
 from dubseedd.engine.records import record
 from dubseedd.engine.second_look import mismatch
-from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.trailing import Mark, ReadBack, Trail
 from dubseedd.engine.transfer import Transfer
 from dubseedd.engine.trouble import reading_seed, writing_store
@@ -46,29 +45,32 @@ class _Lane(NamedTuple):
 
     pump: Pump
     trail_pump: Pump
-    stop: StopFlag
+    lanes: Lanes[Step]
 
 
 class Shards:
-    """Brings large files. `behind` are those that are still to be read back, each with the mark at its end.
+    """Brings large files. `behind` are those that are still to be read back, each with the mark at its end."""
 
-    `brought` is called with each file that is there, in the thread that has brought it; it may refuse the bundle.
-    """
-
-    def __init__(self, transfer: Transfer, *, brought: Callable[[BundleFile], None]) -> None:
+    def __init__(self, transfer: Transfer) -> None:
         self.behind: list[tuple[ReadBack, Mark]] = []
         self._transfer = transfer
-        self._brought = brought
         self._meter = transfer.meter
         self._staging = transfer.staging
         self._overlap = transfer.tools.overlap
         self._lock = threading.Lock()
-        self._lanes: Lanes[Step] | None = None
 
-    def bring(self, steps: Sequence[Step]) -> None:
-        """Bring every file into staging, each whole, on the disk and recorded."""
-        self._lanes = Lanes(steps, self._lane, self._transfer.tools.stop)
-        self._lanes.run()
+    def bring(self, steps: Sequence[Step], brought: Callable[[BundleFile], None]) -> None:
+        """Bring every file into staging, each whole, on the disk and recorded.
+
+        `brought` is called with each that is there, in the thread that has brought it; it may refuse the bundle.
+        """
+
+        @contextmanager
+        def lane(lanes: Lanes[Step]) -> Iterator[Callable[[Step], None]]:
+            with Pump(lanes.stop) as pump, Pump(lanes.stop, blocks=TRAIL_BLOCKS) as trail_pump:
+                yield lambda step: self._bring(step, _Lane(pump, trail_pump, lanes), brought)
+
+        Lanes(steps, lane, self._transfer.tools.stop).run()
 
     def copied(self, length: int) -> None:
         """So much came from the seed."""
@@ -77,23 +79,12 @@ class Shards:
             with self._lock:
                 self._overlap.copied(time.monotonic(), length)
 
-    def hash_bound(self) -> None:
-        """Hashing is what holds the copy up: let another file go beside."""
-        if self._lanes is not None:
-            self._lanes.grow(min(MOST_LANES, os.cpu_count() or 1))
-
-    @contextmanager
-    def _lane(self, stop: StopFlag) -> Iterator[Callable[[Step], None]]:
-        with Pump(stop) as pump, Pump(stop, blocks=TRAIL_BLOCKS) as trail_pump:
-            lane = _Lane(pump, trail_pump, stop)
-            yield lambda step: self._bring(step, lane)
-
-    def _bring(self, step: Step, lane: _Lane) -> None:
+    def _bring(self, step: Step, lane: _Lane, brought: Callable[[BundleFile], None]) -> None:
         self._meter.current_file = step.file.path
         with self._placed(step.file) as place:
             if step.origin is not Origin.STORE or not self._bring_twin(step, place, lane):
                 self._bring_from_seed(step.file, place, lane)
-        self._brought(step.file)
+        brought(step.file)
         self._meter.finished()
 
     @contextmanager
@@ -122,7 +113,7 @@ class Shards:
                     self._copy(source, target, back, hashes, lane)
                     if hashes.digests.sha256 != file.sha256:
                         self._staging.forget(file.path)
-                        raise mismatch(seed, bundle, file, hashes, lane.stop)
+                        raise mismatch(seed, bundle, file, hashes, lane.lanes.stop)
                     self._record(target, file, hashes)
             finally:
                 if not self._staging.knows(file.path):
@@ -133,13 +124,13 @@ class Shards:
     def _copy(self, source: int, target: int, back: ReadBack, hashes: Hashes, lane: _Lane) -> None:
         file = back.file
         with Trail(self._transfer, target, back, self._overlap, lane.trail_pump) as trail:
-            watch = _Watch(self, hashes, trail)
+            watch = _Watch(self, hashes, trail, lane.lanes)
             try:
                 copying.copy_file(lane.pump, source, file.size, target, hashes=hashes, passed=watch.passed)
             except OSError as error:
                 with writing_store(file.path):
                     raise error from None
-        lane.stop.check()
+        lane.lanes.stop.check()
 
     def _read_back(self, back: ReadBack, end: Mark, lane: _Lane) -> None:
         if self._overlap.together:
@@ -232,10 +223,11 @@ def _copy_twin(source: int, target: int, file: BundleFile, pump: Pump, count: Co
 
 
 class _Watch:
-    """Follows the blocks of one copy: counters, marks for its trail, and whether hashing is what holds it up."""
+    """Follows the blocks of one copy: counters, marks for its trail, and another lane where hashing holds it up."""
 
-    def __init__(self, shards: Shards, hashes: Hashes, trail: Trail) -> None:
+    def __init__(self, shards: Shards, hashes: Hashes, trail: Trail, lanes: Lanes[Step]) -> None:
         self._shards = shards
+        self._lanes = lanes
         self._hashes = hashes
         self._trail = trail
         self._hashing = HashWatch(hashes)
@@ -247,4 +239,4 @@ class _Watch:
         if end in self._hashes.marks:
             self._trail.reached(Mark(end, self._hashes.marks[end]))
             if self._hashing.is_bound():
-                self._shards.hash_bound()
+                self._lanes.grow(min(MOST_LANES, os.cpu_count() or 1))

@@ -35,30 +35,30 @@ class Writing:
         self._target = target
         self._meter = meter
         self._stop = stop
-        self._lanes: Lanes[str] = Lanes((), self._lane, stop)
 
     def write(self, paths: Iterable[str]) -> None:
         """Write these files, the small ones first. A Failure where one is not what it has to be."""
         in_turn = sorted(paths, key=lambda path: (self._is_large(path), path))
-        self._lanes = Lanes(in_turn, self._lane, self._stop)
-        self._lanes.run()
+        Lanes(in_turn, self._lane, self._stop).run()
         self._meter.current_file = ""
 
     @contextmanager
-    def _lane(self, stop: StopFlag) -> Iterator[Callable[[str], None]]:
-        with Pump(stop) as pump:
-            yield lambda path: self._write(path, pump)
+    def _lane(self, lanes: Lanes[str]) -> Iterator[Callable[[str], None]]:
+        with Pump(lanes.stop) as pump:
+            yield lambda path: self._write(path, pump, lanes)
 
-    def _write(self, path: str, pump: Pump) -> None:
+    def _write(self, path: str, pump: Pump, lanes: Lanes[str]) -> None:
         self._meter.current_file = path
         with (
             self._order.source.hashed(path) as (descriptor, hashes),
             writing_stick(path),
             tree.opened_parent(self._target, path) as folder,
         ):
-            copy = self._copy_large if self._is_large(path) else self._copy_small
             try:
-                copy(descriptor, folder, path, hashes, pump)
+                if self._is_large(path):
+                    self._copy_large(descriptor, folder, path, hashes, pump, lanes)
+                else:
+                    self._copy_small(descriptor, folder, path, hashes, pump)
             except ReadError:
                 with reading_source(path):
                     raise
@@ -68,13 +68,13 @@ class Writing:
     def _is_large(self, path: str) -> bool:
         return self._sizes[path] > BLOCK_BYTES
 
-    def _copy_large(self, source: int, folder: int, path: str, hashes: Hashes, pump: Pump) -> None:
+    def _copy_large(self, source: int, folder: int, path: str, hashes: Hashes, pump: Pump, lanes: Lanes[str]) -> None:
         watch = HashWatch(hashes)
 
         def passed(block: Block) -> None:
             self._meter.copied(block.length)
             if block.offset + block.length in hashes.marks and watch.is_bound():
-                self._lanes.grow(min(MOST_LANES, os.cpu_count() or 1))
+                lanes.grow(min(MOST_LANES, os.cpu_count() or 1))
 
         with owned(copying.create(folder, path.rpartition("/")[2])) as target:
             copying.copy_file(

@@ -17,7 +17,7 @@ def test_every_item_is_handled_once(most: int) -> None:
     done: list[int] = []
 
     @contextmanager
-    def lane(_: StopFlag) -> Iterator[Callable[[int], None]]:
+    def lane(_: Lanes[int]) -> Iterator[Callable[[int], None]]:
         yield done.append
 
     lanes = Lanes(range(100), lane, StopFlag())
@@ -32,7 +32,7 @@ def test_another_lane_opens_while_there_is_work_and_room_for_it() -> None:
     threads = set()
 
     @contextmanager
-    def lane(_: StopFlag) -> Iterator[Callable[[int], None]]:
+    def lane(lanes: Lanes[int]) -> Iterator[Callable[[int], None]]:
         threads.add(threading.current_thread())
 
         def handle(_: int) -> None:
@@ -41,8 +41,7 @@ def test_another_lane_opens_while_there_is_work_and_room_for_it() -> None:
 
         yield handle
 
-    lanes = Lanes(range(2), lane, StopFlag())
-    lanes.run()
+    Lanes(range(2), lane, StopFlag()).run()
     assert len(threads) == 2
 
 
@@ -51,15 +50,15 @@ def test_a_failure_stops_the_other_lanes_and_is_what_is_raised() -> None:
     stopped = []
 
     @contextmanager
-    def lane(stop: StopFlag) -> Iterator[Callable[[int], None]]:
+    def lane(lanes: Lanes[int]) -> Iterator[Callable[[int], None]]:
         def handle(item: int) -> None:
             both.wait(30)
             if item == 0:
                 raise SeedRefused(ErrorName.READ_FAILED, "broken")
-            while stop.reason is None:
+            while lanes.stop.reason is None:
                 pass
             stopped.append(item)
-            stop.check()
+            lanes.stop.check()
 
         yield handle
 
@@ -74,7 +73,7 @@ def test_a_stop_from_above_ends_it_before_the_next_item() -> None:
     stop, done = StopFlag(), []
 
     @contextmanager
-    def lane(_: StopFlag) -> Iterator[Callable[[int], None]]:
+    def lane(_: Lanes[int]) -> Iterator[Callable[[int], None]]:
         def handle(item: int) -> None:
             done.append(item)
             stop.set(Cancelled())

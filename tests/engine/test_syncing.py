@@ -1,5 +1,6 @@
 """One bundle from a seed's folder into a store, on real files."""
 
+import gc
 import os
 import stat
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from dubseedd.core.bundle import BundleFile
 from dubseedd.core.lifecycle import JobState
+from dubseedd.core.receipt import FileRecord
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import Store
@@ -68,6 +71,23 @@ def test_nothing_is_left_in_staging_after_a_publication(models: Path, sync: Sync
     write_bundle(models / "tiny", model_files())
     sync("tiny")
     assert os.listdir(store.staging) == []
+
+
+def test_what_a_sync_knew_of_every_file_goes_with_it(models: Path, sync: Syncing) -> None:
+    """Not at the next collection of garbage: the daemon reads the receipt right after, and would hold both."""
+
+    def known() -> int:
+        return sum(isinstance(each, BundleFile | FileRecord) for each in gc.get_objects())
+
+    write_bundle(models / "tiny", model_files(shard_bytes=9_000_000))
+    gc.collect()
+    before = known()
+    gc.disable()
+    try:
+        assert sync("tiny") is Readiness.STAGED
+        assert known() == before
+    finally:
+        gc.enable()
 
 
 def test_the_receipt_knows_digest_and_size_of_every_file(models: Path, sync: Syncing, store: Store) -> None:
