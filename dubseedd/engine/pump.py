@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 from dubseedd.engine.stop import StopFlag
 
 BLOCK_BYTES = 4 << 20
-BLOCKS = 8
+BLOCKS = 6
 
 
 class Block(NamedTuple):
