@@ -1,13 +1,17 @@
 """What is compared: ways to bring a bundle from a seed into a store, each a row of steps."""
 
+import hashlib
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from blake3 import blake3
+
 from tools.bench.costs import Cost
-from tools.bench.disk import Scene, drop_caches
+from tools.bench.disk import Scene, Stage, drop_caches
 from tools.bench.process import measured
 from tools.machine import CannotRun
 
@@ -20,6 +24,7 @@ SYNC = "dubseedctl"
 SLOW_HASH = "slow SHA-256"
 COPY_PHASE = "copying"
 CREATE = "dubseedctl create"
+DIGESTS = "digests"
 DAEMON = "dubseedd"
 """The names of the candidates; the daemon is measured in `plugged`."""
 
@@ -89,6 +94,17 @@ def bound(noise: Path, size_bytes: int) -> Candidate:
     """
     times = max(1, round(size_bytes / noise.stat().st_size))
     return Candidate(BOUND, lambda scene: [shell(BOUND_SCRIPT, scene.source, scene.target, noise, str(times))])
+
+
+def digests(stage: Stage) -> Cost:
+    """What the processor cannot be spared: SHA-256 once and BLAKE3 twice of as many bytes, which lie in memory."""
+    block = bytes(4 << 20)
+    hashes = (hashlib.sha256(), blake3(), blake3())
+    wall, cpu = time.monotonic(), time.process_time()
+    for _ in range(stage.size_bytes // len(block)):
+        for each in hashes:
+            each.update(block)
+    return Cost(time.monotonic() - wall, time.process_time() - cpu)
 
 
 NO_SHA_EXTENSIONS = "OPENSSL_ia32cap=:~0x20000000"

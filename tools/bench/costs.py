@@ -46,9 +46,9 @@ def median(rounds: Sequence[Round], name: str, of: Callable[[Cost], float] = wal
     return statistics.median(of(each[name]) for each in rounds)
 
 
-def median_ratio(rounds: Sequence[Round], name: str, to: str) -> float:
-    """The median, over all rounds, of a candidate's wall time to that of another in the same round."""
-    return statistics.median(each[name].wall_seconds / each[to].wall_seconds for each in rounds)
+def median_ratio(rounds: Sequence[Round], name: str, to: str, of: Callable[[Cost], float] = wall_seconds) -> float:
+    """The median, over all rounds, of one figure of a candidate to that of another in the same round."""
+    return statistics.median(of(each[name]) / of(each[to]) for each in rounds)
 
 
 def turns(candidates: Sequence[T], number: int) -> list[T]:

@@ -19,6 +19,7 @@ from tools.bench.candidates import (
     COPY_PHASE,
     CREATE,
     DAEMON,
+    DIGESTS,
     NO_SHA_EXTENSIONS,
     READING,
     RUNBOOK,
@@ -52,6 +53,7 @@ def throughput(order: Order) -> Part:
             on_disks(candidates.copy),
             on_disks(candidates.bound(noise_file, stage.size_bytes)),
             on_disks(candidates.sync(order.config(read_back=False), COPY_PHASE)),
+            Entrant(DIGESTS, candidates.digests),
             *order.ours(notes),
         ]
         if has_sha_extensions():
@@ -202,6 +204,8 @@ def worth(rounds: Sequence[Round], name: str, size_bytes: int) -> Iterator[Findi
     yield ratio(rounds, name, RUNBOOK, targets.WALL_TO_RUNBOOK)
     yield ratio(rounds, name, COPY, targets.WALL_TO_COPY)
     yield Finding(f"{name}: processor time", per_gib, "seconds per GiB", targets.CPU_SECONDS_PER_GIB)
+    of_digests = median_ratio(rounds, name, DIGESTS, cpu_seconds)
+    yield Finding(f"{name}: processor time to that of {DIGESTS}", of_digests, "ratio")
     yield peak(rounds, name)
 
 

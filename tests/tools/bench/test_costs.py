@@ -26,6 +26,11 @@ def test_every_figure_has_a_median() -> None:
     assert median(ROUNDS, "ours", peak_bytes) == 200
 
 
+def test_any_figure_can_be_set_against_that_of_another() -> None:
+    rounds = [{"ours": Cost(9.0, 3.0), "bound": Cost(1.0, 2.0)}, {"ours": Cost(1.0, 5.0), "bound": Cost(1.0, 2.0)}]
+    assert median_ratio(rounds, "ours", "bound", cpu_seconds) == 2.0
+
+
 def test_steps_add_up_but_their_memory_does_not() -> None:
     assert Cost(1.0, 0.5, 300) + Cost(2.0, 0.25, 200) == Cost(3.0, 0.75, 300)
 
