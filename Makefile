@@ -89,7 +89,9 @@ lint: provision  ## format, style, types, layers
 	@.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy && .venv/bin/mypy -p tools && .venv/bin/lint-imports
 
 coverage: test-provision  ## run all tests and show the lines that none of them reaches
-	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS) && .venv/bin/coverage report --show-missing --skip-covered
+	@install -d -m 1777 build/coverage  # some of the programs that tests start run as nobody
+	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS) && .venv/bin/coverage combine --quiet && \
+	  .venv/bin/coverage report --show-missing --skip-covered
 
 torture: test-provision  ## kill, cut the power, break disks and sticks, for an hour [R1=2000 … R15=100000] [TORTURE_SEED=]
 	@$(PYTHON_VENV) -m tests.torture $(PYTEST_ARGS)
@@ -161,5 +163,5 @@ rpm: dist  ## the RPM package, in build/rpm
 	@tools/rpm
 
 clean:  ## remove the virtual environment and every cache
-	rm -rf .venv build mutants *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build mutants *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
