@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from dubseedd.names import (
     ROOT_PATH,
     SEED_INTERFACE,
 )
+from tests.support.terminal import Terminal
 
 LIMIT_SECONDS = 20.0
 PIPE = asyncio.subprocess.PIPE
@@ -200,9 +201,16 @@ async def start_ctl(bus_address: str) -> AsyncIterator[Ctl]:
             await process.wait()
 
 
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal(60)
+    yield terminal
+    terminal.close()
+
+
 async def ended(process: asyncio.subprocess.Process) -> Said:
-    """Wait for the end; `out` is empty where the output went elsewhere."""
+    """Wait for the end; `out` or `err` is empty where it went elsewhere."""
     async with asyncio.timeout(LIMIT_SECONDS):
         out, err = await process.communicate()
     assert process.returncode is not None
-    return Said(process.returncode, (out or b"").decode(), err.decode())
+    return Said(process.returncode, (out or b"").decode(), (err or b"").decode())

@@ -1,11 +1,8 @@
 """dubseedctl at a terminal: somebody who is not root is asked for a password, by the real polkit."""
 
 import asyncio
-import os
-import pty
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,9 @@ from dubseedd.bus.tree import ObjectTree
 from dubseedd.cli.agent import PROGRAM
 from dubseedd.errors import Failure
 from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE, Action
-from tests.cli.conftest import LIMIT_SECONDS, MANAGER, RUN, SEED, Ctl, ToyDaemon, ended
+from tests.cli.conftest import MANAGER, RUN, SEED, Ctl, ToyDaemon, ended
 from tests.support.polkitd import Polkitd, private_polkit
+from tests.support.terminal import Terminal
 from tests.support.users import NOBODY, needs_root
 from tools.machine import succeeds
 
@@ -70,82 +68,38 @@ async def daemon(polkitd: Polkitd) -> AsyncIterator[Guarded]:
     await connection.close()
 
 
-class Terminal:
-    """A terminal of a session that has been switched away from, where the user nobody has typed a command."""
-
-    def __init__(self, process: asyncio.subprocess.Process, master: int) -> None:
-        self.process = process
-        self._master = master
-        self.shown = ""
-        self._news = asyncio.Event()
-        asyncio.get_running_loop().add_reader(master, self._read)
-
-    def _read(self) -> None:
-        try:
-            data = os.read(self._master, 4096)
-        except OSError:  # nobody has it open any more
-            data = b""
-        if not data:
-            self.close()
-        self.shown += data.decode()
-        self._news.set()
-
-    def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._master)
-        with suppress(OSError):
-            os.close(self._master)
-
-    async def until(self, words: str) -> None:
-        try:
-            async with asyncio.timeout(LIMIT_SECONDS):
-                while words not in self.shown:
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            raise AssertionError(f"the terminal shows {self.shown!r}") from None
-
-    def type(self, words: str) -> None:
-        os.write(self._master, words.encode())
-
-    async def ended(self) -> int:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            return await self.process.wait()
-
-
-async def typed(polkitd: Polkitd, *words: str) -> Terminal:
+async def typed(polkitd: Polkitd, terminal: Terminal, *words: str) -> asyncio.subprocess.Process:
+    """A command of the user nobody, in a session that has been switched away from."""
     session = polkitd.log_in(NOBODY, active=False)
-    master, slave = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", AT_A_TERMINAL, str(session.group), *words),
-        **dict.fromkeys(("stdin", "stdout", "stderr"), slave),  # type: ignore[arg-type]
+        **dict.fromkeys(("stdin", "stdout", "stderr"), terminal.end),  # type: ignore[arg-type]
         env=dict(polkitd.machine.environment),
         cwd=ROOT,
         start_new_session=True,
     )
-    os.close(slave)
-    return Terminal(process, master)
 
 
 @needs_root
 @pytest.mark.skipif(not succeeds("which", PROGRAM), reason=f"there is no {PROGRAM}")
-async def test_at_a_terminal_a_user_is_asked_for_a_password(polkitd: Polkitd, daemon: Guarded) -> None:
+async def test_at_a_terminal_a_user_is_asked_for_a_password(
+    polkitd: Polkitd, daemon: Guarded, terminal: Terminal
+) -> None:
     polkitd.start()
-    terminal = await typed(polkitd, "eject")
+    process = await typed(polkitd, terminal, "eject")
     await terminal.until("AUTHENTICATING FOR org.dubnium.seed1.eject")
     await terminal.until("Authentication is required to end the work on a DUB-SEED stick and unmount it")
     assert daemon.interactive == [True]
     terminal.type("\x03")
-    assert await terminal.ended() == 130
-    terminal.close()
+    assert (await ended(process)).status == 130
 
 
 @needs_root
-async def test_with_no_polkit_to_ask_it_ends_with_4(polkitd: Polkitd, daemon: Guarded) -> None:
-    terminal = await typed(polkitd, "eject")
-    assert await terminal.ended() == 4
+async def test_with_no_polkit_to_ask_it_ends_with_4(polkitd: Polkitd, daemon: Guarded, terminal: Terminal) -> None:
+    process = await typed(polkitd, terminal, "eject")
+    assert (await ended(process)).status == 4
     await terminal.until("dubseedctl: you are not allowed to eject a seed")
-    await terminal.until("sudo dubseedctl")
-    assert "Error" not in terminal.shown
+    assert "Error" not in await terminal.until("sudo dubseedctl")
 
 
 async def test_a_script_is_never_asked(toy: ToyDaemon, start_ctl: Ctl) -> None:

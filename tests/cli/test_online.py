@@ -1,11 +1,7 @@
 """dubseedctl and a daemon that does the rare things: jobs that end unseen, and a daemon that goes away."""
 
 import asyncio
-import os
-import pty
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,6 +12,7 @@ from dubseedd.cli.asking import complaint_of
 from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE
 from tests.cli.conftest import LIMIT_SECONDS, MANAGER, Connect, Ctl, ToyDaemon, ended
 from tests.support.schema import document
+from tests.support.terminal import Terminal
 
 FAILURE = ("org.dubnium.Seed1.Error.NoSpace", "the store is full; make room")
 
@@ -274,28 +271,21 @@ async def test_a_removal_asks_nobody_where_nobody_is(toy: ToyDaemon, start_ctl: 
 
 @pytest.mark.parametrize(("answer", "status"), [("y", 0), ("", 1), ("no", 1)])
 async def test_a_removal_asks_the_person_at_the_terminal(
-    toy: ToyDaemon, start_ctl: Ctl, answer: str, status: int
+    toy: ToyDaemon, start_ctl: Ctl, terminal: Terminal, answer: str, status: int
 ) -> None:
     toy.on["Remove"] = lambda path, args: []
-    with terminal() as (ours, theirs):
-        process = await start_ctl("remove", "tiny", stdin=theirs, stdout=theirs, stderr=theirs)
-        os.write(ours, f"{answer}\n".encode())
-        async with asyncio.timeout(LIMIT_SECONDS):
-            assert await process.wait() == status
-        said = os.read(ours, 4096).decode()
-    assert "remove tiny from the store, and its previous version? [y/N]" in said
+    process = await start_ctl("remove", "tiny", stdin=terminal.end, stdout=terminal.end, stderr=terminal.end)
+    await terminal.until("remove tiny from the store, and its previous version? [y/N]")
+    terminal.type(f"{answer}\n")
+    assert (await ended(process)).status == status
     assert bool(toy.calls) == (status == 0)
 
 
-async def test_ctrl_c_at_the_question_removes_nothing(toy: ToyDaemon, start_ctl: Ctl) -> None:
-    with terminal() as (ours, theirs):
-        process = await start_ctl("remove", "tiny", stdin=theirs, stdout=theirs, stderr=theirs)
-        said = ""
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while "[y/N]" not in said:
-                said += (await asyncio.to_thread(os.read, ours, 4096)).decode()
-            process.send_signal(signal.SIGINT)
-            assert await process.wait() == 130
+async def test_ctrl_c_at_the_question_removes_nothing(toy: ToyDaemon, start_ctl: Ctl, terminal: Terminal) -> None:
+    process = await start_ctl("remove", "tiny", stdin=terminal.end, stdout=terminal.end, stderr=terminal.end)
+    await terminal.until("[y/N]")
+    process.send_signal(signal.SIGINT)
+    assert (await ended(process)).status == 130
     assert toy.calls == []
 
 
@@ -335,17 +325,6 @@ async def test_without_a_daemon_every_command_that_needs_it_ends_with_3(start_ct
         assert said == (3, "", "dubseedctl: dubseedd does not run; start it: systemctl start dubseedd\n"), command
 
 
-@contextmanager
-def terminal() -> Iterator[tuple[int, int]]:
-    """A person's end of a terminal, and a program's."""
-    ours, theirs = pty.openpty()
-    try:
-        yield ours, theirs
-    finally:
-        os.close(ours)
-        os.close(theirs)
-
-
 async def test_a_history_with_nothing_in_it_says_so(toy: ToyDaemon, start_ctl: Ctl) -> None:
     toy.on["GetHistory"] = lambda path, args: [[]]
     said = await ended(await start_ctl("history", "--bundle", "tiny"))
@@ -356,10 +335,9 @@ async def test_a_history_with_nothing_in_it_says_so(toy: ToyDaemon, start_ctl: C
     ("no_color", "term", "coloured"), [("", "xterm", True), ("1", "xterm", False), ("", "dumb", False)]
 )
 async def test_the_status_has_colours_for_a_terminal_whose_user_wants_them(
-    toy: ToyDaemon, start_ctl: Ctl, no_color: str, term: str, coloured: bool
+    toy: ToyDaemon, start_ctl: Ctl, terminal: Terminal, no_color: str, term: str, coloured: bool
 ) -> None:
-    with terminal() as (ours, theirs):
-        said = await ended(await start_ctl("status", stdout=theirs, NO_COLOR=no_color, TERM=term))
-        text = os.read(ours, 65536).decode()
+    said = await ended(await start_ctl("status", stdout=terminal.end, NO_COLOR=no_color, TERM=term))
     assert said.status == 0
-    assert ("\033[1mNext:\033[0m" in text, "\033" in text) == (coloured, coloured)
+    text = await terminal.until("\033[1mNext:\033[0m" if coloured else "Next:")
+    assert ("\033" in text) == coloured

@@ -1,63 +1,15 @@
 """Progress as a person sees it: a bar on a terminal, lines anywhere else."""
 
-import asyncio
-import fcntl
-import os
-import struct
-import termios
-from collections.abc import Iterator
-from contextlib import suppress
-
 import pytest
 
 from dubseedd.cli.progress import Lines
 from dubseedd.cli.views import JobView, Progress
-from tests.cli.conftest import LIMIT_SECONDS, Ctl, ToyDaemon, ended
+from tests.cli.conftest import Ctl, ToyDaemon, ended
+from tests.support.terminal import Terminal
 
 JOB = JobView("/j/1", 1, "sync", "tiny", "copying", bytes_total=100, progress=Progress(0, "", 1))
 GREEN = "\x1b[32m"
 WITHOUT_RICH = "import sys; sys.modules['rich'] = None"
-
-
-class Terminal:
-    """A terminal of so many columns; `end` is what a program takes for its standard output."""
-
-    def __init__(self, columns: int) -> None:
-        self._ours, self.end = os.openpty()
-        os.set_blocking(self._ours, False)
-        fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        self._raw = b""
-
-    @property
-    def seen(self) -> str:
-        return self._raw.decode(errors="replace")
-
-    def close(self) -> None:
-        os.close(self._ours)
-        os.close(self.end)
-
-    async def until(self, words: str) -> None:
-        """Read on until these words have been shown."""
-        loop, readable = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._ours, readable.set)
-        try:
-            async with asyncio.timeout(LIMIT_SECONDS):
-                while words not in self.seen:
-                    await readable.wait()
-                    readable.clear()
-                    with suppress(BlockingIOError):
-                        self._raw += os.read(self._ours, 65536)
-        except TimeoutError:
-            raise AssertionError(f"{words!r} was not shown, but {self.seen!r}") from None
-        finally:
-            loop.remove_reader(self._ours)
-
-
-@pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    terminal = Terminal(60)
-    yield terminal
-    terminal.close()
 
 
 async def test_a_terminal_of_60_columns_shows_bar_amount_and_file(
