@@ -79,7 +79,11 @@ class Prospects:
             return self._unseen(bundle)
 
     def _give_up(self, error: OSError) -> None:
-        way_out = "run it with sudo" if isinstance(error, PermissionError) else "check [store] path"
+        way_out = (
+            "run it with sudo"
+            if isinstance(error, PermissionError)
+            else "name another folder: [store] path, or --store"
+        )
         self.trouble = f"the store {self.path} cannot be read ({error.strerror}); {way_out}"
 
     def _unseen(self, bundle: Examined) -> Prospect:

@@ -129,4 +129,4 @@ def _cannot_open(path: str, error: OSError) -> str:
             f"{sentence}; where dubseedd.service runs, allow it with a drop-in (systemctl edit dubseedd): "
             f"[Service] ReadWritePaths={path}"
         )
-    return f"{sentence}; check [store] path"
+    return f"{sentence}; name another folder: [store] path, or --store"

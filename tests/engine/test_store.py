@@ -29,7 +29,7 @@ def test_a_store_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     with pytest.raises(StoreTrouble) as trouble:
         Store(str(tmp_path / "file" / "store"))
     assert trouble.value.error is ErrorName.STORE_FAILED
-    assert "check [store] path" in trouble.value.sentence
+    assert "name another folder: [store] path, or --store" in trouble.value.sentence
 
 
 def test_a_read_only_store_prints_the_drop_in_that_helps(tmp_path: Path) -> None:
