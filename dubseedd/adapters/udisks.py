@@ -113,7 +113,9 @@ class UDisks:
                 body,
                 timeout_seconds=limit_seconds + self._patience_seconds,
             )
-        except (BusGone, TimeoutError) as error:
+        except BusGone as error:
+            raise _silent(str(error), "see systemctl status dbus") from error
+        except TimeoutError as error:
             raise _silent(str(error)) from error
         except RemoteError as error:
             if error.name.removeprefix(f"{DBUS}.Error.").startswith(UNANSWERED):
@@ -191,8 +193,8 @@ class Unanswered(StoreTrouble):
     """Bus or UDisks2 are not there."""
 
 
-def _silent(reason: str) -> Unanswered:
-    return Unanswered(ErrorName.MOUNT_FAILED, f"UDisks2 does not answer; is udisks2.service running? ({reason})")
+def _silent(reason: str, way_out: str = "restart it: systemctl restart udisks2") -> Unanswered:
+    return Unanswered(ErrorName.MOUNT_FAILED, f"UDisks2 does not answer ({reason}); {way_out}")
 
 
 def denied(what: str, error: RemoteError) -> StoreTrouble:

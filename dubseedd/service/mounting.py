@@ -98,8 +98,7 @@ class Mounting:
                 if config.sync.after is AfterSync.POWER_OFF and not seed.gone.is_set() and seed.safe_to_remove:
                     await self._disks.power_off(seed.device)
             except StoreTrouble as trouble:
-                seed.error = trouble.pair
-                log.warning("%s", trouble.sentence)
+                self._complain(seed, trouble)
             except Exception:
                 log.exception("letting go of %s", seed.device.node)
         self.announce(seed)
@@ -164,11 +163,19 @@ class Mounting:
             if self._record.made(seed.device):  # else it was pulled, and another plug is on its number
                 await self._disks.unmount(seed.device)
 
-        if await unmounted(unmount, lambda: not seed.gone.is_set() and not seed.readers):
+        def wanted() -> bool:
+            return not seed.gone.is_set() and not seed.readers
+
+        if await unmounted(unmount, wanted, lambda trouble: self._complain(seed, trouble)):
             self._unmounted(seed)
         elif seed.gone.is_set():
             seed.mount_points = ()
             self._not_ours(seed)
+
+    def _complain(self, seed: Seed, trouble: StoreTrouble) -> None:
+        seed.error = trouble.pair
+        log.warning("%s", trouble.sentence)
+        self._board.changed(seed)
 
     async def unmount(self, seed: Seed) -> None:
         """Unmount a seed that nobody reads any more and that was kept mounted. StoreTrouble where it is busy."""
