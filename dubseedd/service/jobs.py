@@ -179,7 +179,8 @@ class Jobs:
                     continue  # nothing of it changes, and a stick may bring hundreds
                 self._look_at(job)
                 self._board.changed(job)
-                self._tell_progress(job, loop.time())
+                if job.state is not JobState.WAITING:  # it has said what for
+                    self._tell_progress(job, loop.time())
             await asyncio.sleep(LOOK_SECONDS)
         self._looking = None
 

@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+from typing import Any
 
 import pytest
 
 from dubseedd.core.lifecycle import JobState
+from dubseedd.core.progress import Milestones
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.inhibitors import MOST_OF_A_USER, TEXT_MOST_BYTES, Inhibitor
+from dubseedd.service.job import Job
 from dubseedd.service.requests import Requests
 from tests.support.bundles import contents, model_files, published
 from tests.support.world import World, conducted, served, updated
@@ -90,13 +93,25 @@ async def test_rollback_and_removal_are_refused_at_once(world: World) -> None:
         os.close(held)
 
 
-async def test_every_publication_that_waits_says_for_whom(world: World) -> None:
+async def test_every_publication_that_waits_says_for_whom_and_says_it_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Milestones, "EVERY_SECONDS", 0.0)
+    looks, look = [], Job.look
+
+    def noted(job: Job, *now: Any) -> None:
+        looks.append(job.id)
+        look(job, *now)
+
+    monkeypatch.setattr(Job, "look", noted)
     async with conducted(world) as conductor:
         held = await Requests(conductor).inhibit("vllm", "a request runs", UID)
         world.plug(world.stick({"one": OLD, "two": NEW}))
         await world.until(lambda: len(conductor.jobs.all) == 2)
         jobs = conductor.jobs.all.values()
         await world.until(lambda: all("held back by vllm (a request runs)" in job.sentence for job in jobs))
+        looks.clear()
+        await world.until(lambda: len(looks) >= 4)
         told = [message for message in world.told(EventName.JOB_PROGRESS) if "held back by vllm" in message]
         assert sorted(message.split()[0] for message in told) == ["one", "two"]
         os.close(held)
