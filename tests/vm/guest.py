@@ -35,12 +35,22 @@ KVM_SECONDS = 30.0
 RUN_SECONDS = 60.0
 GRACE_SECONDS = 20.0
 PORTS = 8
+THREADS = r"""
+for process in $(cat /sys/fs/cgroup/system.slice/udisks2.service/cgroup.procs) $(pidof -x dubseedd); do
+    tr '\0' ' ' <"/proc/$process/cmdline"; echo
+    for thread in /proc/"$process"/task/*; do echo "$thread $(cat "$thread/comm")"; cat "$thread/stack"; done
+    ls -l "/proc/$process/fd"
+done
+"""
+"""Where UDisks2, its helpers and dubseedd wait, and what they have open."""
+
 KEPT = {
     "journal.txt": ("journalctl", "--boot", "--no-pager", "--output=short-monotonic"),
     "tree.txt": ("busctl", "tree", "org.dubnium.Seed1"),
     "status.txt": ("systemctl", "status", "--no-pager", "--full", "dubseedd", "udisks2", "dbus"),
     "mountinfo.txt": ("sh", "-c", "cat /proc/self/mountinfo; echo; cat /proc/$(pidof -x dubseedd)/mountinfo"),
     "store.txt": ("find", "/var/lib/dubnium/models", "-ls"),
+    "threads.txt": ("sh", "-c", THREADS),
 }
 """What is asked of a guest in which something has failed."""
 
