@@ -55,8 +55,9 @@ async def target(daemon: StartDaemon, make_stick: MakeStick, plug: PlugIn, clien
 
 
 async def state_of(daemon: Daemon, client: Client) -> State:
+    (history,) = await client.call(ROOT_PATH, MANAGER_INTERFACE, "GetHistory", "u", 1000)  # written down by then
     files = sorted(str(path) for path in daemon.store.rglob("*"))
-    return State(await client.manager(), await client.objects(), daemon.events(), files)
+    return State(await client.manager(), await client.objects(), history, files)
 
 
 def resident_kib(daemon: Daemon) -> int:
