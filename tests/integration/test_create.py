@@ -121,9 +121,11 @@ async def test_while_a_bundle_is_made_nobody_reads_the_stick_and_a_kill_gives_it
         assert seed["Error"][1].startswith(f"a bundle is being made on {LABEL} ({stick.node})")
         refused = await asyncio.to_thread(ctl, process, "sync")
         assert refused.returncode == 1
+        pen = await asyncio.to_thread(os.open, fifo, os.O_WRONLY)  # there is somebody at the other end
     finally:
         os.killpg(making.pid, signal.SIGKILL)
         making.wait()
+    os.close(pen)
     await client.until_seed("done")
     assert "tiny" not in await client.bundles()
     run("umount", stick.node)
