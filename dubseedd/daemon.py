@@ -127,7 +127,9 @@ class Daemon:
             undo.callback(asyncio.get_running_loop().create_task(helper).cancel)
         await self._conductor.start()
         self._manager.ready(self._conductor.status)
-        undo.callback(asyncio.get_running_loop().create_task(self._reload_when_asked()).cancel)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+        if self._reload_asked.is_set():
+            self._reload()
 
     # The bus
 
@@ -158,18 +160,16 @@ class Daemon:
             self._manager.watchdog()
             await asyncio.sleep(interval)
 
-    async def _reload_when_asked(self) -> None:
-        """Read the configuration again at every SIGHUP; one that came before everything was up waits until now."""
-        while await self._reload_asked.wait():
-            self._reload_asked.clear()
-            self._manager.reloading()
-            try:
-                config = load(self._config_file)
-            except ConfigError as error:
-                log.error("the configuration is left as it was: %s", error)  # noqa: TRY400 - the sentence says it all
-            else:
-                self._conductor.reconfigure(config)
-            self._manager.ready(self._conductor.status)
+    def _reload(self) -> None:
+        """Read the configuration again. A SIGHUP that comes before everything is up waits until then."""
+        self._manager.reloading()
+        try:
+            config = load(self._config_file)
+        except ConfigError as error:
+            log.error("the configuration is left as it was: %s", error)  # noqa: TRY400 - the sentence says it all
+        else:
+            self._conductor.reconfigure(config)
+        self._manager.ready(self._conductor.status)
 
 
 async def _serve(config: Config, config_file: str | None, store: Store, recorder: QueuedRecorder) -> None:
