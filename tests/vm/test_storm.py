@@ -14,8 +14,6 @@ pytestmark = [pytest.mark.vm, pytest.mark.row]
 
 EVENTS_PER_PLUG = 50
 MORE_KIB = 20 << 10
-SECONDS_FOR_AN_EVENT = 0.5
-"""A starved guest handles eight in a second; this bound is for a test that fails."""
 SEEDS = ("get-property", *MANAGER, "Seeds")
 
 
@@ -23,7 +21,6 @@ SEEDS = ("get-property", *MANAGER, "Seeds")
 def test_a_storm_of_plugs_and_events_leaves_the_last_state(stick: MakeStick, guest: Guest) -> None:
     drive = stick("vfat", seed({NAME: NEW}))
     plugs, events = amount("R13"), amount("R13") * EVENTS_PER_PLUG
-    bound = max(600, int(events * SECONDS_FOR_AN_EVENT))
     with Row("R13", f"{plugs:,} plugs and {events:,} udev events") as row, row.point("storm"):
         guest.plug(drive)
         first = guest.journal.until(event="safe-to-remove")
@@ -32,8 +29,8 @@ def test_a_storm_of_plugs_and_events_leaves_the_last_state(stick: MakeStick, gue
             guest.pull(drive)
             guest.plug(drive, port=1 + number % 4)
         guest.journal.until(after=first, event="safe-to-remove")
-        guest.sh(f"for n in $(seq {events}); do echo change > /sys/block/sda/uevent; done", seconds=bound)
-        guest.run("udevadm", "settle", f"--timeout={bound}", seconds=bound + 30)
+        guest.sh(f"for n in $(seq {events}); do echo change > /sys/block/sda/uevent; done", seconds=1200)
+        guest.run("udevadm", "settle", "--timeout=1200", seconds=1200)
         assert guest.run("busctl", *SEEDS).startswith("ao 1 ")
         guest.pull(drive)
         guest.run("udevadm", "settle", "--timeout=60", seconds=90)
