@@ -339,5 +339,5 @@ async def test_the_status_has_colours_for_a_terminal_whose_user_wants_them(
 ) -> None:
     said = await ended(await start_ctl("status", stdout=terminal.end, NO_COLOR=no_color, TERM=term))
     assert said.status == 0
-    text = await terminal.until("\033[1mNext:\033[0m" if coloured else "Next:")
-    assert ("\033" in text) == coloured
+    text = await terminal.until("plug in a stick labelled DUB-SEED\r\n")
+    assert ("\033[1mNext:\033[0m" in text, "\033" in text) == (coloured, coloured)

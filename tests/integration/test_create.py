@@ -125,6 +125,7 @@ async def test_while_a_bundle_is_made_nobody_reads_the_stick_and_a_kill_gives_it
     finally:
         os.killpg(making.pid, signal.SIGKILL)
         making.wait()
+        os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))  # whoever still waits for the other end goes on
     os.close(pen)
     await client.until_seed("done")
     assert "tiny" not in await client.bundles()

@@ -13,7 +13,7 @@ class Terminal:
     """A terminal of so many columns. `end` is what a program takes for standard input, output and error, `seen` what
     has been shown; use it within a running loop."""
 
-    def __init__(self, columns: int = 80) -> None:
+    def __init__(self, columns: int) -> None:
         self._ours, self.end = os.openpty()
         os.set_blocking(self._ours, False)
         fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
