@@ -10,6 +10,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from dubseedd.engine.pump import BLOCK_BYTES
 from tools.bench.costs import Cost
 from tools.bench.disk import Scene, Stage, drop_caches
 from tools.bench.process import measured
@@ -98,7 +99,7 @@ def bound(noise: Path, size_bytes: int) -> Candidate:
 
 def digests(stage: Stage) -> Cost:
     """What the processor cannot be spared: SHA-256 once and BLAKE3 twice of as many bytes, which lie in memory."""
-    block = bytes(4 << 20)
+    block = bytes(BLOCK_BYTES)
     hashes = (hashlib.sha256(), blake3(), blake3())
     wall, cpu = time.monotonic(), time.process_time()
     for _ in range(stage.size_bytes // len(block)):
