@@ -1,6 +1,6 @@
 """Every well-known string of the project, written once.
 
-What they stand for is told in dubseedd/bus/org.dubnium.Seed1.xml and in README.md.
+What they stand for is told to users: states and errors in org.dubnium.Seed1(5), events and fields in dubseedd(8).
 """
 
 from enum import StrEnum

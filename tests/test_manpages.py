@@ -1,6 +1,7 @@
 """The manual pages: as the code is, and as man takes them."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from dubseedd.cli.arguments import COMMANDS
 from dubseedd.core.config import OPTIONS
+from dubseedd.names import ErrorName, EventName, Field
 from tools.manpages import FOLDER, pages
 
 PAGES = sorted(FOLDER.iterdir())
@@ -23,6 +25,16 @@ def test_every_command_and_every_option_has_its_place() -> None:
     commands, options = (FOLDER / "dubseedctl.1").read_text(), (FOLDER / "dubseedd.toml.5").read_text()
     assert [row.name for row in COMMANDS if f'.SS "{row.name}' not in commands] == []
     assert [f"{option.table}.{option.key}" for option in OPTIONS if f"\\fB{option.key} = " not in options] == []
+
+
+def test_every_error_event_and_field_has_its_place() -> None:
+    interface, daemon = (words(FOLDER / name) for name in ("org.dubnium.Seed1.5", "dubseedd.8"))
+    assert [error for error in ErrorName if error.value not in interface] == []
+    assert [name for name in (*EventName, *Field) if name.value not in daemon] == []
+
+
+def words(page: Path) -> set[str]:
+    return set(re.findall(r"[A-Za-z_-]+", page.read_text(encoding="utf-8").replace("\\-", "-")))
 
 
 @pytest.mark.skipif(shutil.which("man") is None, reason="man is not there: apt-get install man-db")
