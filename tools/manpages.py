@@ -78,13 +78,16 @@ def dubseedctl() -> str:
         ".SH DESCRIPTION\n",
         plain(
             "Every command that shows data takes --json. Errors go to standard error, as one sentence that says what "
-            "to do. Those that change something ask polkit; at a terminal it may ask for a password.\n"
+            "to do. What asks the daemon for work needs polkit's leave; at a terminal it may ask for a password.\n"
         ),
         f".SH COMMANDS\n{sections}",
         f".SH EXIT STATUS\n{STATUSES}",
         ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colours, even on a terminal.\n",
+        '.TP\n.BR HF_HUB_CACHE ", " HF_HOME ", " XDG_CACHE_HOME\n',
+        "Where create looks for the model that is named as OWNER/NAME, as Hugging Face's own programs do.\n",
         ".SH FILES\n.TP\n.I /usr/share/dubseedd/dubseedctl.schema.json\nWhat \\-\\-json prints, as a JSON Schema.\n",
-        ".SH SEE ALSO\n.BR dubseed\\-notify (1),\n.BR dubseedd (8),\n.BR dubseedd.toml (5),\n.BR dubnium\\-seed (7),\n",
+        ".SH SEE ALSO\n.BR dubctl\\-seed (1),\n.BR dubseed\\-notify (1),\n.BR dubseedd (8),\n",
+        ".BR dubseedd.toml (5),\n.BR dubnium\\-seed (7),\n",
         ".BR org.dubnium.Seed1 (5)\n",
     )
 

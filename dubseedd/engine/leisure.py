@@ -1,7 +1,8 @@
 """Leisure: work that nobody waits for takes what others leave of the disk and the processor.
 
 The kernel is told so (idle I/O class, lowest priority). Not every disk's scheduler knows that class, so the work rests
-as well: three times as long as it took, hence the disk is busy with it for a quarter of the time at most.
+as well: three times as long as it took, a second at most. So the disk is busy with it for a quarter of the time, and
+for more only where a piece of work takes longer than a third of a second.
 """
 
 import ctypes
