@@ -88,6 +88,11 @@ class ErrorName(StrEnum):
         """The name on D-Bus."""
         return ERROR_PREFIX + self.value
 
+    @classmethod
+    def of(cls, full: str) -> "ErrorName":
+        """The error that has this name on D-Bus."""
+        return cls(full.removeprefix(ERROR_PREFIX))
+
 
 class EventName(StrEnum):
     """What is told to the journal and the history."""

@@ -156,7 +156,7 @@ class Conductor:
     async def look_again(self) -> None:
         """Look for seeds and at the store, as at start."""
         await self._look_around()
-        self.seeds.look_again()
+        self.seeds.scan()
         self.board.overall()
 
     async def _in_store(self, work: Callable[[], T]) -> T:

@@ -8,21 +8,26 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from dubseedd.core.lifecycle import JobState
+from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.engine.history import History
 from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import Wish
-from dubseedd.errors import CallRefused, Cancelled
+from dubseedd.errors import CallRefused, Cancelled, Failure
 from dubseedd.names import ErrorName
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.inhibitors import Inhibitor
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import ends_of
+from dubseedd.service.mounting import being_made
 from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread
 
 HISTORY_MOST = 1000
 LOOK_LIMIT_SECONDS = 60.0
+
+
+def still_looked_at(seed: Seed) -> CallRefused:
+    return CallRefused(ErrorName.BUSY, f"{seed.called} is still being looked at; ask again in a moment")
 
 
 class Requests:
@@ -47,8 +52,11 @@ class Requests:
         replace_foreign: bool = False,
     ) -> list[Job]:
         """Queue the sync of one bundle, or of every acceptable one, from one seed or from all."""
-        jobs, refusals = [], []
+        jobs: list[Job] = []
+        refusals: list[Failure] = []
         for one in await self._chosen(seed):
+            if one.state is SeedState.FAILED and not one.offers:
+                refusals.append(CallRefused(ErrorName.of(one.error[0]), one.error[1]))
             for offer in one.offers.values():
                 if bundle not in ("", offer.name):
                     continue
@@ -79,12 +87,13 @@ class Requests:
             raise CallRefused(
                 ErrorName.NOT_FOUND, f"{which}; plug in a stick labelled {self._conductor.config.seed.label}"
             )
-        try:
-            async with asyncio.timeout(LOOK_LIMIT_SECONDS):
-                for one in chosen:
+        end = asyncio.get_running_loop().time() + LOOK_LIMIT_SECONDS
+        for one in chosen:
+            try:
+                async with asyncio.timeout_at(end):
                     await one.looked_at.wait()
-        except TimeoutError:
-            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment") from None
+            except TimeoutError:
+                raise still_looked_at(one) from None
         return [one for one in chosen if not one.gone.is_set()]
 
     def verify(self, bundle: str) -> list[Job]:
@@ -153,6 +162,8 @@ class Requests:
         await self._let_go(seed)
         if seed.gone.is_set():
             raise CallRefused(ErrorName.NOT_FOUND, f"{seed.called} was pulled out meanwhile; plug it in and ask again")
+        if seed.lent:
+            raise being_made(seed)
         self._conductor.seeds.lend(seed, until)
 
     async def _let_go(self, seed: Seed) -> None:
@@ -160,8 +171,8 @@ class Requests:
         for job in jobs:
             job.halt.ask(Cancelled())
         await ends_of(jobs)
-        if seed.readers:
-            raise CallRefused(ErrorName.BUSY, "the seed is still being looked at; ask again in a moment")
+        if seed.readers or not seed.looked_at.is_set():
+            raise still_looked_at(seed)
         await self._conductor.mounting.unmount(seed)
 
     async def history(self, most: int) -> list[dict[str, Any]]:

@@ -56,6 +56,7 @@ class Seeds:
         self._plugs = Plugs(config().seed.label)
         self._awaited = Awaited(arrivals, self._arrived)
         self._errands = Errands()
+        self._stopping = False
         self.all: dict[Number, Seed] = {}
 
     # What udev tells
@@ -123,19 +124,24 @@ class Seeds:
 
     # Looking at seeds
 
-    def _serve(self, seeds: list[Seed]) -> None:
-        """Look at these seeds and start what is to be done without being asked."""
-        if seeds:
-            self._errands.run(self._look_and_start(seeds))
+    def _serve(self, seeds: list[Seed], among: Iterable[Seed] = ()) -> None:
+        """Look at these seeds and start what is to be done without being asked, unless another of them, or of those
+        `among` which they are, brings other content."""
+        if seeds and not self._stopping:
+            self._errands.run(self._look_and_start(seeds, among))
 
-    def look_again(self) -> None:
-        """Look anew at every seed that is at rest, as at one just plugged in."""
-        idle = [seed for seed in self.all.values() if seed.looked_at.is_set() and not seed.state.busy and not seed.lent]
+    def scan(self) -> None:
+        """Look anew at every seed that is at rest, as at start: content that differs from any seed's is a conflict."""
+        self._look_again(list(self.all.values()), among=self.all.values())
+
+    def _look_again(self, seeds: Iterable[Seed], among: Iterable[Seed] = ()) -> None:
+        """Look anew at those that are at rest, as at ones just plugged in."""
+        idle = [seed for seed in seeds if seed.looked_at.is_set() and not seed.state.busy and not seed.lent]
         for seed in idle:
             seed.looked_at.clear()
             seed.enter(SeedState.MOUNTING)
             self._board.changed(seed)
-        self._serve(idle)
+        self._serve(idle, among)
 
     def _arrived(self, seed: Seed) -> None:
         """Something was written to it: look again, as soon as the seed is at rest."""
@@ -145,7 +151,7 @@ class Seeds:
     def _look_if_outdated(self, seed: Seed) -> None:
         if seed.outdated and not seed.state.busy:
             seed.outdated = False
-            self.look_again()
+            self._look_again([seed])
 
     def lend(self, seed: Seed, until: Callable[[], Awaitable[None]]) -> None:
         """Leave a seed that nobody reads any more to somebody who writes to it, until that has ended."""
@@ -159,19 +165,21 @@ class Seeds:
         await until
         seed.lent = False
         if not seed.gone.is_set():
-            self.look_again()
+            self._look_again([seed])
 
     async def stop(self) -> None:
+        """Look at no seed any more."""
+        self._stopping = True
         await self._awaited.stop(self.all.values())
         await self._errands.stop()
 
-    async def _look_and_start(self, seeds: list[Seed]) -> None:
+    async def _look_and_start(self, seeds: list[Seed], among: Iterable[Seed]) -> None:
         """Each seed stays mounted until its jobs are queued: those hold leases of their own."""
         config = self._config()
         await self._trust.look()
         async with AsyncExitStack() as leases:
             await asyncio.gather(*(self._inspection.look(seed, config, leases) for seed in seeds))
-            conflicts = self._conflicts(seeds)
+            conflicts = self._conflicts({id(seed): seed for seed in (*seeds, *among)}.values())
             for seed in seeds:
                 self._start_jobs(seed, config, conflicts)
         for seed in seeds:
@@ -179,8 +187,8 @@ class Seeds:
                 self._awaited.follow(seed, config)
                 self.settle(seed)
 
-    def _conflicts(self, seeds: list[Seed]) -> set[str]:
-        """The names under which seeds that came together bring different content."""
+    def _conflicts(self, seeds: Iterable[Seed]) -> set[str]:
+        """The names under which seeds bring different content."""
         versions: dict[str, set[str]] = {}
         for seed in seeds:
             for offer in seed.offers.values():

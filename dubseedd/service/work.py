@@ -166,7 +166,7 @@ class Work:
             await self._shelf.refresh_one(name)
         if fresh.damage[0]:
             self._board.report(tidings.damaged(fresh), job.fields)
-            raise StoreTrouble(ErrorName(fresh.damage[0].rpartition(".")[2]), fresh.damage[1])
+            raise StoreTrouble(ErrorName.of(fresh.damage[0]), fresh.damage[1])
 
     async def _roll_back(self, job: Job) -> None:
         store, name = self._shelf.store, job.bundle

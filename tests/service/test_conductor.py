@@ -23,7 +23,7 @@ from dubseedd.service.jobs import Jobs
 from dubseedd.service.requests import Requests
 from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
-from tests.support.world import World, conducted, config_of, is_served, served
+from tests.support.world import World, conducted, config_of, is_served, served, served_all
 
 FILES = model_files()
 
@@ -147,7 +147,7 @@ class TestWhoseMountItIs:
             world.plug(replace(world.stick({"tiny": FILES}), **spoiled))
             seed = await served(world, conductor)
             assert (seed.state, seed.error[0]) == (SeedState.FAILED, error.full)
-            assert world.asked == []
+            assert "mount" not in world.asked
 
     async def test_a_loop_device_of_roots_is_taken(self, world: World) -> None:
         async with conducted(world) as conductor:
@@ -450,3 +450,51 @@ async def test_a_conflict_names_the_sticks_that_have_something_else(world: World
     told = sorted(world.told(EventName.BUNDLE_REFUSED))
     assert f"tiny is on {one} and with other content on {rival};" in told[0]
     assert f"tiny is on {rival} and with other content on {one}, {twin};" in told[2]
+
+
+async def test_a_scan_takes_nothing_that_a_stick_at_work_brings_in_another_version(world: World) -> None:
+    """As at start: which of the two it is to be a person has to say."""
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": FILES}, uuid="u-1"))
+        await served(world, conductor)
+        rival = world.plug(world.stick({"tiny": model_files(seed=b"2")}, uuid="u-2"))
+        await served_all(world, conductor)
+        held = world.hold("mount", of=rival)
+        await Requests(conductor).sync(rival.node, "tiny")
+        await Requests(conductor).scan()
+        await world.until(lambda: world.told(EventName.BUNDLE_REFUSED))
+        assert f"with other content on {rival.called}" in world.told(EventName.BUNDLE_REFUSED)[0]
+        held.set()
+        await served_all(world, conductor)
+        assert contents(world.folder / "store/tiny") == published(model_files(seed=b"2"))
+
+
+async def test_an_eject_before_the_first_look_is_told_to_wait(world: World) -> None:
+    held = world.hold("loop_owner")
+    async with conducted(world) as conductor:
+        device = world.plug(replace(world.stick({"tiny": FILES}), loops=("/dev/loop7",)))
+        await world.until(lambda: "loop_owner" in world.asked)
+        with pytest.raises(CallRefused, match="still being looked at"):
+            await Requests(conductor).eject(conductor.seeds.all[device.number])
+        held.set()
+        await served(world, conductor)
+
+
+async def test_a_sync_from_a_stick_that_could_not_be_used_says_why(world: World) -> None:
+    world.refuse("mount")
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        await served(world, conductor)
+        with pytest.raises(CallRefused, match="the world refuses to mount") as refused:
+            await Requests(conductor).sync("", "tiny")
+        assert refused.value.error is ErrorName.MOUNT_FAILED
+
+
+async def test_nothing_is_looked_at_any_more_once_it_is_stopped(world: World) -> None:
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        await served(world, conductor)
+        await conductor.seeds.stop()
+        world.plug(world.stick({"other": FILES}, uuid="u-2"))
+        await Requests(conductor).scan()
+    assert world.asked.count("mount") == 1

@@ -9,12 +9,12 @@ import pytest
 from dubseedd.core.config import AfterSync
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.engine.workshop import Workshop
-from dubseedd.errors import CallRefused
+from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service.awaited import MOST as MOST_AWAITED
 from dubseedd.service.requests import Requests
 from tests.support.bundles import contents, manifest_of, model_files, published, write_bundle, write_files
-from tests.support.world import World, conducted, config_of, served
+from tests.support.world import World, conducted, config_of, served, served_all
 
 FILES = model_files()
 NEWER = model_files(seed=b"2")
@@ -78,6 +78,37 @@ async def test_a_stick_that_is_pulled_while_it_is_let_go_of_is_not_lent(world: W
         unmounted.set()
         with pytest.raises(CallRefused, match="pulled out meanwhile"):
             await lending
+
+
+async def test_a_stick_is_lent_once(world: World) -> None:
+    """Nobody is to look at it while the other still writes."""
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        await Requests(conductor).lend(seed, asyncio.Event().wait)
+        with pytest.raises(StoreTrouble, match="a bundle is being made on WORLD") as refused:
+            await Requests(conductor).lend(seed, asyncio.Event().wait)
+        assert refused.value.error is ErrorName.BUSY
+
+
+async def test_a_stick_that_comes_back_is_looked_at_and_no_other(world: World) -> None:
+    """Whatever another one has: what is plugged in wins, and so does what was just made."""
+    async with conducted(world) as conductor:
+        older = world.plug(world.stick({"tiny": FILES}, uuid="u-1"))
+        await served(world, conductor)
+        stick = world.plug(world.stick({"tiny": FILES}, uuid="u-2"))
+        await served_all(world, conductor)
+        seed, ended = conductor.seeds.all[stick.number], asyncio.Event()
+        await Requests(conductor).lend(seed, ended.wait)
+        write_bundle(Path(world.mounted_by_hand(stick)) / "models/tiny", NEWER)
+        world.unmounted_by_hand(stick)
+        asked = len(world.asked)
+        ended.set()
+        await world.until(lambda: len(world.told(EventName.BUNDLE_INSTALLED)) == 2)
+        assert contents(world.folder / "store/tiny") == published(NEWER)
+        await served_all(world, conductor)
+        assert world.asked[asked:].count("mount") == 1
+        assert conductor.seeds.all[older.number].verdicts == {"tiny": "update"}
 
 
 async def test_the_lock_on_a_stick_keeps_everybody_off_who_was_not_asked(world: World) -> None:

@@ -179,6 +179,7 @@ class World(Listener):
         return Disk(device.number, self.points.get(device.number, ()), "", "", can_power_off=False)
 
     async def loop_owner(self, node: str) -> int:
+        await self._ask("loop_owner")
         return self.owners.get(node, 0)
 
     async def mount(
@@ -197,10 +198,10 @@ class World(Listener):
     async def power_off(self, device: BlockDevice) -> None:
         await self._ask("power_off", device)
 
-    async def _ask(self, member: str, device: BlockDevice) -> None:
+    async def _ask(self, member: str, device: BlockDevice | None = None) -> None:
         self.asked.append(member)
         self._news.set()
-        for of in (None, device.number):
+        for of in {None, device.number if device else None}:
             if gate := self._gates.get((member, of)):
                 await gate.wait()
         if refusal := self._refusals.get(member):
@@ -282,9 +283,14 @@ def is_served(seed: Seed) -> bool:
     return seed.state in (SeedState.DONE, SeedState.FAILED) and not seed.readers and not seed.mounting.locked()
 
 
+async def served_all(world: World, conductor: Conductor) -> None:
+    """Wait until every stick is served."""
+    await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
+
+
 async def served(world: World, conductor: Conductor) -> Seed:
     """The one stick, once it is served."""
-    await world.until(lambda: all(is_served(seed) for seed in conductor.seeds.all.values()))
+    await served_all(world, conductor)
     (seed,) = conductor.seeds.all.values()
     return seed
 
