@@ -88,7 +88,13 @@ class Conductor:
             trust=self._trust,
             arrivals=arrivals,
         )
-        self._scrub = Scrub(config=lambda: self.config, shelf=self.shelf, board=self.board, busy=self._busy)
+        self._scrub = Scrub(
+            config=lambda: self.config,
+            shelf=self.shelf,
+            board=self.board,
+            busy=self._busy,
+            after=self.seeds.judge_again,
+        )
         self._wakefulness = Wakefulness(sleep, self.jobs.all)
         self._undo: list[Callable[[], None]] = []
         self._errands = Errands()

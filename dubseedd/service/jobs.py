@@ -99,6 +99,11 @@ class Jobs:
         """Delete an installed bundle, unless a job works on it."""
         await self._work.remove(name)
 
+    async def changes_end(self) -> None:
+        """Wait until what is being published, rolled back or removed in this moment is so no more."""
+        await ends_of(job for job in self.all.values() if job.state is JobState.PUBLISHING)
+        await self._work.removals_end()
+
     def unfinished(self, seed: Seed) -> list[Job]:
         """The jobs that are queued or at work on a seed."""
         return [job for job in self.all.values() if job.seed is seed and job.state.at_work]
@@ -149,6 +154,7 @@ class Jobs:
         for job in self.all.values():
             job.halt.ask(reason)
         await ends_of(self.all.values())
+        await self._work.stop()
         if self._looking:
             self._looking.cancel()
 
@@ -232,6 +238,8 @@ class Jobs:
         """Drop a job that ended a while ago, unless it has gone on since."""
         if job.task is task and not job.state.at_work and job.id in self.all:
             del self.all[job.id]
+            if not job.ended:  # nothing has brought it back: whoever follows it waits no longer
+                self._board.ended(job)
             self._board.gone(job)
 
     def _forget_oldest(self) -> None:

@@ -61,11 +61,7 @@ class Mounting:
         seed.readers += 1
         seed.was_busy = True
         try:
-            root = os.dup(await until(asyncio.shield(self._errands.run(self._mounted(seed)))))
-            try:
-                yield root
-            finally:
-                os.close(root)
+            yield await until(asyncio.shield(self._errands.run(self._mounted(seed))))
         finally:
             seed.readers -= 1
             self.let_go(seed, config)
@@ -84,6 +80,11 @@ class Mounting:
         for seed in seeds:
             self._errands.run(self.unmount(seed))
         await self._errands.stop(STOP_SECONDS)
+        for seed in seeds:
+            if seed.our_mount:
+                log.warning(
+                    "%s is still mounted at %s; the next start of dubseedd unmounts it", seed.called, seed.our_mount
+                )
 
     async def _let_go(self, seed: Seed, config: Config) -> None:
         async with seed.mounting:

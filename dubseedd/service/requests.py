@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from dubseedd.core.lifecycle import JobState, SeedState
+from dubseedd.core.lifecycle import SeedState
 from dubseedd.engine.history import History
 from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import Wish
@@ -120,11 +120,11 @@ class Requests:
     async def inhibit(self, who: str, why: str, uid: int) -> int:
         """Hold publications, rollbacks and removals back until the descriptor that is returned has been closed.
 
-        What was being published in that moment is waited for.
+        What was being done in that moment is waited for.
         """
         descriptor = self._conductor.inhibitors.take(Inhibitor(who, why, uid))
         try:
-            await ends_of(job for job in self._conductor.jobs.all.values() if job.state is JobState.PUBLISHING)
+            await self._conductor.jobs.changes_end()
         except BaseException:
             os.close(descriptor)
             raise

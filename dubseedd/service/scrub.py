@@ -6,7 +6,7 @@ job is asked for, and goes on later with the file that it was in.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from dubseedd.core import tidings
@@ -33,15 +33,25 @@ RETRY_SECONDS = 86400.0
 
 
 class Scrub(Listener):
-    """Reads back what is due, one after the other; `busy` says whether there is something better to do."""
+    """Reads back what is due, one after the other; `busy` says whether there is something better to do, `after` is
+    awaited with the name of what was found damaged."""
 
-    def __init__(self, *, config: Callable[[], Config], shelf: Shelf, board: Board, busy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        *,
+        config: Callable[[], Config],
+        shelf: Shelf,
+        board: Board,
+        busy: Callable[[], bool],
+        after: Callable[[str], Awaitable[None]],
+    ) -> None:
         self.bundle = ""
         """What is being read back, "" for nothing."""
         self._config = config
         self._shelf = shelf
         self._board = board
         self._busy = busy
+        self._after = after
         self._news = asyncio.Event()
         self._stop = StopFlag()
         self._begun: Verification | None = None
@@ -130,5 +140,6 @@ class Scrub(Listener):
         await self._shelf.refresh_one(fresh.name)
         if fresh.damage[0]:
             self._board.report(tidings.damaged(fresh))
+            await self._after(fresh.name)
         else:
             log.info("%s was read back and is whole", fresh.name)

@@ -1,29 +1,32 @@
 """Work: one job, from its turn to its result.
 
-One job at a time reads a seed, one at a time works on a name, one at a time publishes, and one at a time verifies. A
-job holds a lease on its seed from the moment it is queued until everything is in staging: then the stick is free,
-whatever publication waits for.
+One job at a time works on a name, one at a time reads a seed, one at a time publishes, and one at a time verifies. The
+name's turn comes first: a publication may be held back for long, and nobody who waits for its name keeps another from
+seed or disk. A job holds a lease on its seed from the moment it is queued until everything is in staging: then the
+stick is free, whatever publication waits for.
 """
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from dubseedd.core import tidings
 from dubseedd.core.config import Config
 from dubseedd.core.lifecycle import JobKind, JobState
 from dubseedd.core.progress import Milestones, Standstill
+from dubseedd.core.tidings import Tiding
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.syncing import BundleSync, Readiness
 from dubseedd.engine.transfer import SyncTools
 from dubseedd.engine.verifying import verify
 from dubseedd.engine.versions import remove, roll_back
 from dubseedd.errors import CallRefused, Failure, Interrupted, SeedGone, StoreTrouble
-from dubseedd.names import ErrorName, EventName
+from dubseedd.names import ErrorName, EventName, Field
 from dubseedd.service.board import Board
+from dubseedd.service.errands import Errands
 from dubseedd.service.inhibitors import Inhibitors
 from dubseedd.service.job import Job
 from dubseedd.service.mounting import Mounting
@@ -41,6 +44,16 @@ BEGINNINGS = {
     JobKind.ROLLBACK: ("rolling back", JobState.PUBLISHING),
 }
 """How a job of each kind begins, in words and as its state."""
+
+
+class Turns:
+    """A lock for each name; it is there while somebody has it or waits for it."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def __getitem__(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
 
 
 class Work:
@@ -64,10 +77,12 @@ class Work:
         self._inhibitors = inhibitors
         self._devices = devices
         self._others = others
-        self._seed_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._name_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._seed_turns, self._name_turns, self._copy_turns = Turns(), Turns(), Turns()
+        """A copy under way has the digest of its manifest for a name, and two bundles may have the same content."""
         self._publishing = asyncio.Lock()
         self._verifying = asyncio.Lock()
+        self._removing = asyncio.Lock()
+        self._errands = Errands()
 
     async def do(self, job: Job) -> None:
         """Do a job; returning is success, a Failure says what came in between."""
@@ -89,12 +104,10 @@ class Work:
             lock.release()
 
     async def _sync(self, job: Job) -> None:
-        seed, config = job.seed, self._config()
-        if seed is None:
+        if job.seed is None:
             raise AssertionError("a sync without a seed")
-        sync = BundleSync(self._shelf.store, job.wish, self._tools(job, config))
         async with AsyncExitStack() as held:
-            readiness = await self._prepare(job, seed, sync, config, held)
+            sync, readiness = await self._prepare(job, job.seed, held)
             with closing(sync):
                 published = readiness in (Readiness.STAGED, Readiness.ADOPTABLE) and job.publish
                 if published:
@@ -104,21 +117,29 @@ class Work:
         if readiness is Readiness.CURRENT:
             self._board.report(tidings.current(job.bundle, job.wish.manifest_sha256), job.fields)
 
-    async def _prepare(self, job: Job, seed: Seed, sync: BundleSync, config: Config, held: AsyncExitStack) -> Readiness:
-        def prepare(root: int) -> Readiness:
-            with open_folder(root, seed, config) as folder:
-                return sync.prepare(folder)
-
+    async def _prepare(self, job: Job, seed: Seed, held: AsyncExitStack) -> tuple[BundleSync, Readiness]:
         try:
-            lease = self._mounting.lease(seed, config, job.halt.unless_asked)
-            async with lease as root, self._turn(job, self._seed_turns[seed.id]):
+            async with self._mounting.lease(seed, self._config(), job.halt.unless_asked) as root:
                 await held.enter_async_context(self._turn(job, self._name_turns[job.bundle]))
-                self._begin(job)
-                return await job.halt.run(lambda: prepare(root), left_behind=sync.close)
+                await held.enter_async_context(self._turn(job, self._copy_turns[job.wish.manifest_sha256]))
+                async with self._turn(job, self._seed_turns[seed.id]):
+                    return await self._bring(job, seed, root)
         except Failure as failure:
             if not isinstance(failure, Interrupted) and await was_pulled(seed, failure, self._devices):
                 raise SeedGone from failure
             raise
+
+    async def _bring(self, job: Job, seed: Seed, root: int) -> tuple[BundleSync, Readiness]:
+        """Bring the bundle into staging, by the configuration of this moment."""
+        config = self._config()
+        sync = BundleSync(self._shelf.store, job.wish, self._tools(job, config))
+
+        def prepare() -> Readiness:
+            with open_folder(root, seed, config) as folder:
+                return sync.prepare(folder)
+
+        self._begin(job)
+        return sync, await job.halt.run(prepare, left_behind=sync.close)
 
     def _begin(self, job: Job) -> None:
         now = asyncio.get_running_loop().time()
@@ -156,9 +177,10 @@ class Work:
 
     async def _verify(self, job: Job) -> None:
         store, name = self._shelf.store, job.bundle
-        async with self._turn(job, self._verifying), self._turn(job, self._name_turns[name]):
+        async with self._turn(job, self._name_turns[name]), self._turn(job, self._verifying):
             receipt = await in_thread(lambda: store.receipt(name))
             if receipt is None:
+                await self._shelf.refresh_one(name)
                 raise CallRefused(ErrorName.NOT_FOUND, f"{name} is not installed; dubseedctl list shows what is")
             self._begin(job)
             now, meter, flag = self._board.clock(), job.meter, job.halt.flag
@@ -182,10 +204,21 @@ class Work:
         store, turn = self._shelf.store, self._name_turns[name]
         if turn.locked():
             raise CallRefused(ErrorName.BUSY, f"a job works on {name}; wait until it has ended, or cancel it")
-        async with turn:
-            for tiding in await in_thread(lambda: remove(store, name)):
-                self._board.report(tiding)
-            await self._shelf.refresh_one(name)
+        async with turn, self._removing:
+            self._inhibitors.refuse(f"the removal of {name}")
+            try:
+                for tiding in await in_thread(lambda: remove(store, name)):
+                    self._board.report(tiding)
+            finally:
+                await self._shelf.refresh_one(name)
+
+    async def removals_end(self) -> None:
+        """Wait until nothing is being removed."""
+        async with self._removing:
+            pass
+
+    async def stop(self) -> None:
+        await self._errands.stop()
 
     def _tools(self, job: Job, config: Config) -> SyncTools:
         loop, meter = asyncio.get_running_loop(), job.meter
@@ -194,7 +227,7 @@ class Work:
             config=config,
             meter=meter,
             stop=job.halt.flag,
-            tell=lambda tiding: _later(loop, lambda: self._board.report(tiding, job.fields)),
+            tell=lambda tiding: _later(loop, self._take_in, job, tiding),
             spoken_for=lambda: self._spoken_for(job),
         )
 
@@ -206,6 +239,15 @@ class Work:
         )
 
     # What the thread tells
+
+    def _take_in(self, job: Job, tiding: Tiding) -> None:
+        """Report what was done to the store on the way, and let everybody see it."""
+        self._board.report(tiding, job.fields)
+        name = str(tiding.fields.get(Field.BUNDLE, ""))
+        if tiding.event in (EventName.BUNDLE_ADOPTED, EventName.BUNDLE_INSTALLED):
+            self._errands.run(self._show(name))
+        elif tiding.event is EventName.BUNDLE_REMOVED and name:
+            self._errands.run(self._shelf.refresh_one(name))
 
     def _follow(self, job: Job, meter: Meter, phase: JobState) -> None:
         """Take over the phase that a worker has begun; one that was left behind is not listened to."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dubseedd.core.config import AfterSync, Automatic, SeedConfig
+from dubseedd.core.config import AfterSync, Automatic, SeedConfig, TrustConfig
 from dubseedd.core.lifecycle import JobState, SeedState
 from dubseedd.core.plan import Verdict
 from dubseedd.engine.mounts import MountRecord
@@ -35,6 +35,14 @@ async def test_a_stick_is_served(world: World) -> None:
         assert contents(world.folder / "store/tiny") == published(FILES)
         await world.until(lambda: world.told(EventName.SAFE_TO_REMOVE))
         assert world.asked == ["find", "mount", "unmount"]
+
+
+async def test_two_bundles_of_one_content_are_both_installed(world: World) -> None:
+    """Under two names: they share what names an unfinished copy, the digest of the manifest."""
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": FILES, "tiny-latest": FILES}))
+        await served(world, conductor)
+        assert contents(world.folder / "store/tiny") == contents(world.folder / "store/tiny-latest") == published(FILES)
 
 
 async def test_code_that_a_model_brings_or_asks_for_is_told(world: World) -> None:
@@ -498,3 +506,48 @@ async def test_nothing_is_looked_at_any_more_once_it_is_stopped(world: World) ->
         world.plug(world.stick({"other": FILES}, uuid="u-2"))
         await Requests(conductor).scan()
     assert world.asked.count("mount") == 1
+
+
+async def test_a_job_that_is_queued_is_done_by_the_configuration_of_the_moment_in_which_it_begins(world: World) -> None:
+    """Who has tightened a rule and heard that it is taken over counts on it."""
+    config = config_of(world, automatic=Automatic.OFF)
+    pickled = {**FILES, "more.bin": b"code"}
+    async with conducted(world, replace(config, trust=TrustConfig(pickle_allowed=True))) as conductor:
+        device = world.plug(world.stick({"tiny": pickled}))
+        await served(world, conductor)
+        held = world.hold("mount")
+        (job,) = await Requests(conductor).sync(device.node, "tiny")
+        await world.until(lambda: world.asked[-1] == "mount")
+        conductor.reconfigure(config)
+        held.set()
+        await world.until(lambda: job.ended)
+        assert job.error[0] == ErrorName.UNSAFE_MODEL.full
+
+
+async def test_whoever_follows_a_job_that_was_cut_short_is_told_when_it_is_forgotten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[Job] = []
+    monkeypatch.setattr("dubseedd.service.jobs.REMEMBER_SECONDS", 0.0)
+    monkeypatch.setattr(world, "ended", ended.append, raising=False)
+    held = world.hold("mount")
+    async with conducted(world, config_of(world, automatic=Automatic.OFF)) as conductor:
+        held.set()
+        device = world.plug(world.stick({"tiny": FILES}))
+        await served(world, conductor)
+        held = world.hold("mount")
+        (job,) = await Requests(conductor).sync(device.node, "tiny")
+        await world.until(lambda: world.asked[-1] == "mount")
+        world.pull(device)
+        held.set()
+        await world.until(lambda: job.id not in conductor.jobs.all)
+        assert (ended, job.state) == ([job], JobState.INTERRUPTED)
+
+
+async def test_a_stop_tells_which_stick_it_leaves_mounted(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async with conducted(world, config_of(world, after=AfterSync.KEEP)) as conductor:
+        device = world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        world.refuse("unmount")
+    told = f"{device.called} is still mounted at {seed.our_mount}; the next start of dubseedd unmounts it"
+    assert told in caplog.messages

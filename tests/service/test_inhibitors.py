@@ -2,19 +2,27 @@
 
 import asyncio
 import os
+import threading
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.progress import Milestones
+from dubseedd.core.tidings import Tiding
+from dubseedd.engine.store import Store
+from dubseedd.engine.store_view import BundleState
+from dubseedd.engine.versions import remove
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName, EventName
+from dubseedd.service import work
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.inhibitors import MOST_OF_A_USER, TEXT_MOST_BYTES, Inhibitor
 from dubseedd.service.job import Job
 from dubseedd.service.requests import Requests
-from tests.support.bundles import contents, model_files, published
+from dubseedd.service.worker import in_thread
+from tests.support.bundles import contents, model_files, published, write_bundle
 from tests.support.world import World, conducted, served, updated
 
 OLD, NEW = model_files(seed=b"1"), model_files(seed=b"2")
@@ -51,6 +59,67 @@ async def test_the_stick_is_free_while_its_publication_is_held_back(world: World
         await world.until(lambda: conductor.safe_to_remove)
         os.close(held)
         await served(world, conductor)
+
+
+async def test_copying_and_verifying_go_on_beside_a_publication_that_is_held_back(world: World) -> None:
+    """Whoever waits for the name keeps nobody else from the stick or the disk."""
+    async with conducted(world) as conductor:
+        requests = Requests(conductor)
+        world.plug(world.stick({"alpha": OLD, "beta": model_files(seed=b"3")}))
+        await served(world, conductor)
+        held = await requests.inhibit("vllm", "a request runs", UID)
+        for uuid in ("u-2", "u-3"):
+            world.plug(
+                world.stick(
+                    {"alpha": NEW, "gamma": model_files(seed=b"4")} if uuid == "u-3" else {"alpha": NEW}, uuid=uuid
+                )
+            )
+            await world.until(lambda: any(job.state is JobState.WAITING for job in conductor.jobs.all.values()))
+        verified = requests.verify("")
+        await world.until(lambda: verified[1].state is JobState.DONE)
+        await world.until(lambda: waiting(conductor) == ["alpha", "gamma"])
+        os.close(held)
+        await world.until(lambda: all(job.ended for job in conductor.jobs.all.values()))
+
+
+def waiting(conductor: Conductor) -> list[str]:
+    return [job.bundle for job in conductor.jobs.all.values() if job.state is JobState.WAITING]
+
+
+async def test_what_was_adopted_on_the_way_is_seen_before_its_update_is_published(world: World) -> None:
+    write_bundle(world.folder / "store/tiny", OLD)
+    async with conducted(world) as conductor:
+        held = await Requests(conductor).inhibit("vllm", "a request runs", UID)
+        await plug_and_wait(world, conductor, NEW)
+        assert world.told(EventName.BUNDLE_ADOPTED)
+        await world.until(lambda: conductor.shelf.bundles["tiny"].state is BundleState.INSTALLED)
+        os.close(held)
+
+
+async def test_whoever_asks_in_the_middle_of_a_removal_is_answered_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, end = threading.Event(), threading.Event()
+
+    def slow(store: Store, name: str) -> Iterable[Tiding]:
+        began.set()
+        end.wait()
+        return remove(store, name)
+
+    monkeypatch.setattr(work, "remove", slow)
+    async with conducted(world) as conductor:
+        world.plug(world.stick({"tiny": OLD}))
+        await served(world, conductor)
+        requests = Requests(conductor)
+        removal = asyncio.ensure_future(requests.remove("tiny"))
+        await in_thread(began.wait)
+        asked = asyncio.ensure_future(requests.inhibit("vllm", "a request runs", UID))
+        await world.until(lambda: conductor.inhibitors.all)
+        assert not asked.done()
+        end.set()
+        os.close(await asked)
+        assert not (world.folder / "store/tiny").exists()
+        await removal
 
 
 async def test_what_waits_can_be_cancelled(world: World) -> None:

@@ -146,3 +146,16 @@ async def test_a_bundle_that_somebody_has_removed_is_shown_no_more(world: World,
         conductor.board.overall()
         await world.until(lambda: "tiny" not in conductor.shelf.bundles)
         assert world.told(EventName.BUNDLE_DAMAGED) == []
+
+
+@pytest.mark.usefixtures("restless")
+async def test_a_stick_that_has_what_is_damaged_is_told_so(world: World, time: Time) -> None:
+    async with conducted(world, config_of(world), clock=time) as conductor:
+        world.plug(world.stick({"tiny": FILES}))
+        seed = await served(world, conductor)
+        assert seed.verdicts == {"tiny": "current"}
+        damaged = world.folder / "store/tiny/tokenizer.json"
+        damaged.write_bytes(damaged.read_bytes()[::-1])
+        time.now += 31 * DAY
+        conductor.board.overall()
+        await world.until(lambda: seed.verdicts == {"tiny": "update"})
