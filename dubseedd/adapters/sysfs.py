@@ -1,6 +1,7 @@
 """sysfs: block devices as the kernel shows them; a device is its folder, links resolved.
 
 /sys/devices/…/block/sdb/           a disk: dev, size, diskseq, removable, ro, holders/, slaves/
+/sys/devices/…/nvme/nvme0/nvme0n1/  the same, without a folder `block`
 /sys/devices/…/block/sdb/sdb1/      a partition: dev, size, partition, holders/
 """
 
@@ -43,9 +44,8 @@ def loops(path: str) -> set[str]:
 
 
 def disk_of(path: str) -> str:
-    """The whole disk of a partition; a disk is its own. Disks stand in a folder `block`, partitions in their disk's."""
-    parent = os.path.dirname(path)
-    return path if os.path.basename(parent) == "block" else parent
+    """The whole disk of a partition, whose folder that stands in; a disk is its own."""
+    return os.path.dirname(path) if attribute(path, "partition") else path
 
 
 def partitions(disk: str) -> list[str]:

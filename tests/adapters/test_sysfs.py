@@ -1,5 +1,6 @@
 """sysfs: what stands on a device, in a tree made up as the kernel shows RAID, LVM and encryption."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,22 @@ def test_a_disk_knows_its_partitions_and_they_know_it(block: Path) -> None:
     assert sysfs.disk_of(str(block / "sdb/sdb1")) == str(block / "sdb")
     assert sysfs.disk_of(str(block / "sdb")) == str(block / "sdb")
     assert sysfs.size(str(block / "sdb/sdb1")) == 1 << 20
+
+
+def test_an_nvme_disk_is_its_own_though_no_folder_block_is_above_it(tmp_path: Path) -> None:
+    disk = tmp_path / "nvme" / "nvme0" / "nvme0n1"
+    write(disk / "diskseq", "14")
+    (disk / "slaves").mkdir()
+    write(disk / "nvme0n1p1" / "partition", "1")
+    for path in (disk, disk / "nvme0n1p1"):
+        assert sysfs.disk_of(str(path)) == str(disk)
+        assert sysfs.diskseq(str(path)) == 14
+        assert sysfs.loops(str(path)) == set()
+
+
+def test_every_disk_of_this_machine_is_its_own() -> None:
+    disks = [os.path.realpath(f"/sys/block/{name}") for name in os.listdir("/sys/block")]
+    assert [sysfs.disk_of(disk) for disk in disks] == disks
 
 
 def test_all_that_stands_on_a_device_is_found(block: Path) -> None:
