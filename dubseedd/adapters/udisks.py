@@ -144,15 +144,12 @@ class UDisks:
                 trouble = silence
             if (path := find(objects)) is not None:
                 return path, objects
-            patience = end - APPEAR_SECONDS / 2 if nudge else end
-            try:
-                async with asyncio.timeout_at(patience):
-                    await news.wait()
-            except TimeoutError:
-                if nudge is None:
-                    raise trouble from None
-                await nudge(objects)
-                nudge = None
+            if await _arrives(news, end - APPEAR_SECONDS / 2 if nudge else end):
+                continue
+            if nudge is None:
+                raise trouble
+            await nudge(objects)
+            nudge = None
 
     async def objects(self) -> Objects:
         """All there are. Raises StoreTrouble where UDisks2 does not answer."""
@@ -162,6 +159,14 @@ class UDisks:
             raise _silent(error.text) from error
         found: Objects = objects
         return found
+
+
+async def _arrives(news: asyncio.Event, end: float) -> bool:
+    """Does news come before the end? The timeout alone cannot tell: it never ends a wait for what is there already."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(end):
+            await news.wait()
+    return asyncio.get_running_loop().time() < end
 
 
 def _is_news(signal: Signal) -> bool:
