@@ -25,6 +25,7 @@ class Logind:
         self._link = link
         self._watchers: list[OnPrepare] = []
         self._looking: asyncio.Task[None] | None = None
+        self._look_again = False
 
     async def attach(self, connection: Connection) -> None:
         """Follow it on a new connection; the subscription ends with that."""
@@ -48,14 +49,18 @@ class Logind:
 
     def _on_signal(self, signal: Signal) -> None:
         if signal.member in ("PrepareForSleep", "PrepareForShutdown"):
-            self._looking = asyncio.get_running_loop().create_task(self._look(), name="logind")
+            self._look_again = True
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.get_running_loop().create_task(self._look(), name="logind")
 
     async def _look(self) -> None:
-        """What a signal says is asked for: anybody can send one."""
-        with suppress(BusGone, RemoteError, TimeoutError):
-            preparing = [await self._property(f"PreparingFor{what}") for what in ("Sleep", "Shutdown")]
-            for watcher in list(self._watchers):
-                watcher(any(preparing))
+        """What signals say is asked for, and one question at a time: anybody can send them, and as many as he likes."""
+        while self._look_again:
+            self._look_again = False
+            with suppress(BusGone, RemoteError, TimeoutError):
+                preparing = [await self._property(f"PreparingFor{what}") for what in ("Sleep", "Shutdown")]
+                for watcher in list(self._watchers):
+                    watcher(any(preparing))
 
     async def _property(self, name: str) -> bool:
         (value,) = await self._link().call(SERVICE, PATH, PROPERTIES, "Get", "ss", [MANAGER, name])

@@ -9,19 +9,22 @@ from dbus_next import Message, MessageType
 
 from dubseedd.adapters.bus import Connection
 from dubseedd.adapters.logind import MANAGER, PATH, SERVICE, Logind
-from dubseedd.adapters.messages import CallFailed, IncomingCall, Reply, Variant
+from dubseedd.adapters.messages import CallFailed, IncomingCall, RemoteError, Reply, Variant
 from tests.conftest import Connect
 
 LIMIT_SECONDS = 10.0
 
 
 class LoginManager:
-    """Gives out inhibitors as pipes, as logind does, and says whether it prepares for something."""
+    """Gives out inhibitors as pipes, as logind does, and says whether it prepares for something, when it is `ready`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.inhibitors: list[tuple[int, list[str]]] = []
         self.preparing = {"PreparingForSleep": False, "PreparingForShutdown": False}
+        self.questions = 0
+        self.ready = asyncio.Event()
+        self.ready.set()
         connection.answer(self._answer)
 
     async def _answer(self, call: IncomingCall) -> Reply:
@@ -31,6 +34,8 @@ class LoginManager:
                 self.inhibitors.append((reading, words))
                 return Reply("h", [0], [writing])
             case "Get", [_, name]:
+                self.questions += 1
+                await self.ready.wait()
                 return Reply("v", [Variant("b", self.preparing[name])])
         raise CallFailed("org.freedesktop.DBus.Error.UnknownMethod", call.member)
 
@@ -85,6 +90,30 @@ async def test_a_signal_that_somebody_else_sends_is_asked_about(manager: LoginMa
     logind, told = Logind(lambda: connection), asyncio.Queue[bool]()
     await logind.attach(connection)
     logind.watch(told.put_nowait)
+    await forge(stranger, connection)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        assert await told.get() is False
+
+
+async def test_many_signals_at_once_are_one_question_and_one_more(manager: LoginManager, connect: Connect) -> None:
+    connection, stranger = await connect(), await connect()
+    logind, told = Logind(lambda: connection), asyncio.Queue[bool]()
+    await logind.attach(connection)
+    logind.watch(told.put_nowait)
+    manager.ready.clear()
+    for _ in range(20):
+        await forge(stranger, connection)
+    await answered(stranger, connection.unique_name)
+    await answered(connection, SERVICE)
+    assert manager.questions == 1
+    manager.ready.set()
+    async with asyncio.timeout(LIMIT_SECONDS):
+        assert [await told.get() for _ in range(2)] == [False, False]
+    assert manager.questions == 4
+
+
+async def forge(stranger: Connection, connection: Connection) -> None:
+    """Anybody may send a signal to one connection."""
     await stranger._bus.send(
         Message(
             destination=connection.unique_name,
@@ -96,5 +125,9 @@ async def test_a_signal_that_somebody_else_sends_is_asked_about(manager: LoginMa
             body=[True],
         )
     )
-    async with asyncio.timeout(LIMIT_SECONDS):
-        assert await told.get() is False
+
+
+async def answered(caller: Connection, name: str) -> None:
+    """Whatever was sent before has arrived, once a call that nobody knows is answered."""
+    with pytest.raises(RemoteError):
+        await caller.call(name, PATH, MANAGER, "Unknown")
