@@ -147,7 +147,7 @@ class Filesystems:
                     (point,) = await self._udisks.ask(path, FILESYSTEM, "Mount", "a{sv}", [wishes])
                     return str(point), True
                 except StoreTrouble:
-                    if unanswered:
+                    if unanswered or not left:
                         raise
                     unanswered = True
                 except RemoteError as error:

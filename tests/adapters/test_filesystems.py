@@ -11,19 +11,31 @@ import pytest
 
 from dubseedd.adapters import udisks
 from dubseedd.adapters.bus import Connection
-from dubseedd.adapters.filesystems import Filesystems
-from dubseedd.adapters.messages import BusGone, RemoteError
+from dubseedd.adapters.filesystems import MOUNT_ATTEMPTS, Filesystems
+from dubseedd.adapters.messages import BusGone, CallFailed, IncomingCall, RemoteError, Reply, Variant
 from dubseedd.adapters.udev import UdevDevices
-from dubseedd.adapters.udisks import UDisks
+from dubseedd.adapters.udisks import BLOCK, BLOCK_DEVICES, FILESYSTEM, SERVICE, UDisks
 from dubseedd.core.device import BlockDevice, Number
 from dubseedd.errors import SeedGone, StoreTrouble
 from dubseedd.names import ErrorName
 from tests.adapters.conftest import Plug, Stick
+from tests.conftest import Connect
 from tests.machine import Machine
 from tests.support.news import News
 from tools.machine import run
 
 SAFE = ("ro", "nosuid", "nodev", "noexec", "nosymfollow", "noload")
+STICK = BlockDevice(
+    node="/dev/sdb1",
+    number=(8, 17),
+    diskseq=12,
+    usage="filesystem",
+    label="DUB-SEED",
+    uuid="u-1",
+    filesystem="ext4",
+    size=1 << 30,
+    ready=True,
+)
 
 
 @pytest.fixture
@@ -57,6 +69,28 @@ class DiesOfMounting:
             self._machine.restart_udisksd()
             raise RemoteError("org.freedesktop.DBus.Error.NoReply", "left the bus without replying")
         return answer
+
+
+class Falters:
+    """A udisksd that finds the mount point taken each time, and is not there at the last attempt."""
+
+    def __init__(self, connection: Connection) -> None:
+        block = {
+            "DeviceNumber": Variant("t", os.makedev(*STICK.number)),
+            "IdLabel": Variant("s", STICK.label),
+            "IdUUID": Variant("s", STICK.uuid),
+        }
+        self._objects = {f"{BLOCK_DEVICES}/sdb1": {BLOCK: block, FILESYSTEM: {"MountPoints": Variant("aay", [])}}}
+        self._attempts = 0
+        connection.answer(self._answer)
+
+    async def _answer(self, call: IncomingCall) -> Reply:
+        if call.member == "GetManagedObjects":
+            return Reply("a{oa{sa{sv}}}", [self._objects])
+        self._attempts += 1
+        if self._attempts < MOUNT_ATTEMPTS:
+            raise CallFailed(f"{SERVICE}.Error.Failed", "Error creating mount point: File exists")
+        raise CallFailed("org.freedesktop.DBus.Error.NoReply", "left the bus without replying")
 
 
 class Mounts:
@@ -206,6 +240,14 @@ async def test_a_mount_that_udisksd_did_not_live_to_tell_of_is_ours(
     await disks.unmount(device)
     assert not Path(point).is_mount()
     client.detach()
+
+
+async def test_a_udisksd_that_is_silent_at_the_last_attempt_is_a_mount_failure(connect: Connect) -> None:
+    connection, service = await connect(), await connect()
+    Falters(service)
+    await service.request_name(SERVICE)
+    with pytest.raises(StoreTrouble, match="UDisks2 does not answer"):
+        await Filesystems(UDisks(lambda: connection)).mount(STICK, SAFE, wanted)
 
 
 async def test_mounts_of_others_are_reported(disks: Filesystems, plug: Plug, tmp_path: Path) -> None:
