@@ -1,6 +1,6 @@
 """File systems: found, mounted and unmounted through UDisks2, and who has mounted what.
 
-Every failure is a StoreTrouble with MountFailed, or NotAuthorized, and a sentence.
+Whatever UDisks2 does not do is a StoreTrouble with MountFailed, or NotAuthorized, and a sentence.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class Filesystems:
         )
 
     async def device(self, node: str) -> BlockDevice:
-        """What UDisks2 says of the file system on a device node."""
+        """What UDisks2 says of the file system on a device node; OSError where there is no such node."""
         status = os.stat(node)
         number = os.major(status.st_rdev), os.minor(status.st_rdev)
         path, objects = await self._udisks.until(
@@ -127,11 +127,11 @@ class Filesystems:
     async def mount(
         self, device: BlockDevice, options: tuple[str, ...], wanted: Callable[[], bool] = lambda: True
     ) -> tuple[str, bool]:
-        """Mount it: (mount point, was it us). One at a time: two mounts of one label get in each other's way.
+        """Mount it: (mount point, was it us). Raises SeedGone where it is not `wanted` by the time it is found.
 
-        What is looked for by number, label and UUID may be the next plug of the same stick by the time it is found,
-        and not this one's to mount: `wanted` says so. A UDisks2 that ends in the middle is asked once more; what it
-        has mounted by then is ours.
+        What is found by number, label and UUID may be the next plug of the same stick, and not this one's to mount.
+        One at a time: two mounts of one label get in each other's way. A UDisks2 that ends in the middle is asked once
+        more; what it has mounted by then is ours.
         """
         async with self._mounting:
             unanswered = False
