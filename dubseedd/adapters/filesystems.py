@@ -83,11 +83,9 @@ class Filesystems:
         drive = objects.get(block[BLOCK].get("Drive", "/"), {}).get(DRIVE, {})
         names = (drive.get("Vendor", "").strip(), drive.get("Model", "").strip())
         return Disk(
-            number=device.number,
             mount_points=_mount_points(block),
             drive=" ".join(name for name in names if name),
             serial=drive.get("Serial", ""),
-            can_power_off=bool(drive.get("CanPowerOff")),
         )
 
     async def device(self, node: str) -> BlockDevice:

@@ -94,11 +94,9 @@ class BlockEvent:
 class Disk:
     """What UDisks2 tells of a block device: `drive` is vendor and model, empty where it has none."""
 
-    number: Number
     mount_points: tuple[str, ...]
     drive: str
     serial: str
-    can_power_off: bool
 
 
 class Change(Enum):
@@ -106,7 +104,6 @@ class Change(Enum):
 
     PLUGGED = auto()
     UNPLUGGED = auto()
-    NOTHING = auto()
 
 
 @dataclass(slots=True)

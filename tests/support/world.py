@@ -176,7 +176,7 @@ class World(Listener):
 
     async def find(self, device: BlockDevice) -> Disk:
         await self._ask("find", device)
-        return Disk(device.number, self.points.get(device.number, ()), "", "", can_power_off=False)
+        return Disk(self.points.get(device.number, ()), "", "")
 
     async def loop_owner(self, node: str) -> int:
         await self._ask("loop_owner")
