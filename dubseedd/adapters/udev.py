@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pyudev
 
 from dubseedd.adapters import sysfs
+from dubseedd.adapters.udevdb import device_of
 from dubseedd.core.device import BlockDevice, BlockEvent
 
 EVENTS_A_TURN = 64
@@ -86,24 +87,10 @@ def _drain(
 
 def snapshot(device: pyudev.Device) -> BlockDevice:
     """What udev says of a device now; one that vanishes meanwhile is not ready."""
-    told = device.properties
-    number = device.device_number
     path = device.sys_path
     try:
-        loops = tuple(sorted(sysfs.loops(path)))
-        vanished = False
+        loops = sysfs.loops(path)
     except OSError:
-        loops = ()
-        vanished = True
-    return BlockDevice(
-        node=device.device_node or "",
-        number=(os.major(number), os.minor(number)),
-        diskseq=int(told.get("DISKSEQ", 0)) or sysfs.diskseq(path),
-        usage=told.get("ID_FS_USAGE", ""),
-        label=told.get("ID_FS_LABEL", ""),
-        uuid=told.get("ID_FS_UUID", ""),
-        filesystem=told.get("ID_FS_TYPE", ""),
-        size=sysfs.size(path),
-        ready=told.get("SYSTEMD_READY") != "0" and not vanished,
-        loops=loops,
-    )
+        loops = None
+    number = device.device_number
+    return device_of(device.properties, path, (os.major(number), os.minor(number)), loops)

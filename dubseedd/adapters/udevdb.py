@@ -3,6 +3,7 @@
 /run/udev/data/b8:17        E:ID_FS_LABEL=DUB-SEED …, a line each
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from dubseedd.adapters import sysfs
@@ -14,18 +15,22 @@ FOLDER = "/run/udev/data"
 def block_device(number: Number) -> BlockDevice:
     """What udev and the kernel say of a device now; FileNotFoundError where there is none."""
     path = sysfs.folder_of(number)
-    told = _properties(number)
+    return device_of(_properties(number), path, number, sysfs.loops(path))
+
+
+def device_of(told: Mapping[str, str], path: str, number: Number, loops: set[str] | None) -> BlockDevice:
+    """The device in a folder of sysfs, by what udev has told of it; it is gone where `loops` are None."""
     return BlockDevice(
         node=sysfs.node_of(path),
         number=number,
-        diskseq=sysfs.diskseq(path),
+        diskseq=int(told.get("DISKSEQ", 0)) or sysfs.diskseq(path),
         usage=told.get("ID_FS_USAGE", ""),
         label=told.get("ID_FS_LABEL", ""),
         uuid=told.get("ID_FS_UUID", ""),
         filesystem=told.get("ID_FS_TYPE", ""),
         size=sysfs.size(path),
-        ready=told.get("SYSTEMD_READY") != "0",
-        loops=tuple(sorted(sysfs.loops(path))),
+        ready=told.get("SYSTEMD_READY") != "0" and loops is not None,
+        loops=tuple(sorted(loops or ())),
     )
 
 
