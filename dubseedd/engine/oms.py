@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -30,7 +29,8 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
 _UNDERSTOOD = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE})
 """Extensions that may be critical; a chain with another critical one is refused."""
 _BROKEN_HASHES = (hashes.MD5, hashes.SHA1)
-_FAULTS = (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
+_FAULTS = Exception
+"""Whatever cryptography raises at what it cannot take: there is no list, and a strange TLS feature is a KeyError."""
 
 
 class Untrusted(Exception):

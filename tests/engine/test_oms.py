@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from dubseedd.core.enrolment import ModelKey
 from dubseedd.core.manifest import Entry, Manifest, parse, render
@@ -207,6 +207,25 @@ def test_certificates_that_are_none_are_refused() -> None:
     assert document != raw
     with pytest.raises(Untrusted, match="cannot be read"):
         signer_of(document, manifest(SIGNED_BY_THEM), [enrolled("site", certificate_pem(chain.root))])
+
+
+UNREADABLE = {
+    "x400Address": (ExtensionOID.SUBJECT_ALTERNATIVE_NAME, "3002a300"),
+    "ediPartyName": (ExtensionOID.ISSUER_ALTERNATIVE_NAME, "3002a500"),
+    "a TLS feature": (ExtensionOID.TLS_FEATURE, "300302014f"),
+    "no DER": (ExtensionOID.NAME_CONSTRAINTS, "ff"),
+}
+
+
+@pytest.mark.parametrize("certify", [Chain.certify_signer, Chain.certify_between], ids=["signer", "authority"])
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_a_certificate_that_holds_what_cryptography_does_not_read_is_refused(
+    certify: Callable[..., None], kind: str
+) -> None:
+    oid, value = UNREADABLE[kind]
+    extension = x509.UnrecognizedExtension(oid, bytes.fromhex(value))
+    with pytest.raises(Untrusted, match="cannot be read"):
+        by_chain(lambda chain: certify(chain, critical=extension))
 
 
 def test_what_is_enrolled_has_to_be_a_key_or_an_authority() -> None:
