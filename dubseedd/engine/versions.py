@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from dubseedd.core import tidings
-from dubseedd.core.bundle import Kind
+from dubseedd.core.bundle import Kind, may_be_unlisted
 from dubseedd.core.receipt import Receipt
 from dubseedd.core.tidings import Tiding
 from dubseedd.engine import tree
@@ -100,11 +100,14 @@ def _installed(store: Store, name: str) -> Receipt:
 
 
 def _strangers(store: Store, receipt: Receipt) -> Iterator[str]:
-    """What is in the folder of a bundle and neither a file of its manifest nor a folder."""
+    """What is in the folder of a bundle and neither a file of its manifest, nor one that may lie beside it, nor a
+    folder."""
     ours = {MANIFEST, *(record.path for record in receipt.files)}
     with tree.opened_folder(store.root, receipt.name) as folder:
         for path, status in tree.walk(folder):
-            if tree.kind_of(status.st_mode) is not Kind.FOLDER and path not in ours:
+            kind = tree.kind_of(status.st_mode)
+            beside = kind is Kind.FILE and may_be_unlisted(path)
+            if kind is not Kind.FOLDER and path not in ours and not beside:
                 yield path
 
 

@@ -11,12 +11,13 @@ from dubseedd.core.receipt import Receipt
 from dubseedd.engine.kernel import Rename, rename
 from dubseedd.engine.settling import settle
 from dubseedd.engine.store import Store
+from dubseedd.engine.syncing import Readiness
 from dubseedd.engine.verifying import verify
 from dubseedd.engine.versions import remove, roll_back
 from dubseedd.errors import Failure
 from dubseedd.names import ErrorName, EventName
 from tests.engine.conftest import Syncing
-from tests.support.bundles import contents, model_files, published, write_bundle
+from tests.support.bundles import contents, model_files, published, write_bundle, write_files
 
 InStore = Callable[[str], Path]
 
@@ -151,6 +152,21 @@ class TestRemoval:
         failure = refused(store, lambda: remove(store, "tiny"))
         assert failure.error is ErrorName.FOREIGN_BUNDLE
         assert "lora/adapter.safetensors" in failure.sentence
+
+    def test_what_an_adopted_bundle_may_hold_beside_its_files_goes_with_it(
+        self, models: Path, sync: Syncing, store: Store, in_store: InStore
+    ) -> None:
+        write_bundle(models / "tiny", NEW)
+        write_files(write_bundle(in_store("tiny"), NEW), {"B3SUMS": b"", "SHA256SUMS.sig": b"", "tokenizer/._x": b""})
+        assert sync("tiny") is Readiness.ADOPTABLE
+        remove(store, "tiny")
+        assert not in_store("tiny").exists()
+
+    def test_a_link_by_the_name_of_such_a_file_is_not_ours_to_delete(
+        self, store: Store, in_store: InStore, updated: Receipt
+    ) -> None:
+        (in_store("tiny") / "B3SUMS").symlink_to("config.json")
+        assert "holds B3SUMS" in refused(store, lambda: remove(store, "tiny")).sentence
 
     @pytest.mark.parametrize("name", ["tiny", "nowhere"])
     def test_what_dubseedd_did_not_install_is_left_alone(self, store: Store, in_store: InStore, name: str) -> None:
