@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from dubseedd.core.enrolment import Enrolment, ModelKey, keys_in
 from dubseedd.engine import openssh
+from dubseedd.engine.durable import opened
 
 REVOKED_SUFFIX = ".revoked"
 MODEL_KEYS_SUFFIX = ".d"
@@ -55,11 +56,11 @@ class _Unreadable(Exception):
 def _read(path: str) -> bytes | None:
     """The bytes of a file of the configuration, None where there is none."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:
+        with opened(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC) as descriptor:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _Unreadable(f"{path} is no regular file; put a file of keys in its place")
-            raw = stream.read(MAX_BYTES + 1)
+            with open(descriptor, "rb", closefd=False) as stream:
+                raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         if os.path.islink(path):
             raise _Unreadable(f"{path} is a link to nothing; mend it, or take it away") from None

@@ -13,6 +13,7 @@ import pytest
 from dubseedd.core.bundle import Policy
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine import openssh
+from dubseedd.engine.enrolment import enrolled_in
 from dubseedd.engine.scanning import Offer
 from dubseedd.engine.signatures import HOW_TO_SIGN
 from dubseedd.engine.store import Store
@@ -409,6 +410,17 @@ def test_a_file_of_keys_that_cannot_be_read_refuses_every_bundle(
     path.unlink(missing_ok=True)
     UNREADABLE[kind](path)
     assert f"{path} " in refusal(sync)
+
+
+@pytest.mark.parametrize("name", ["seed-signers", "seed-signers.revoked", "seed-signers.d/vendor.pem"])
+def test_a_folder_in_the_place_of_keys_is_told_and_leaves_no_descriptor(key: Path, signers: Path, name: str) -> None:
+    place = signers.parent / name
+    place.unlink(missing_ok=True)
+    place.mkdir(parents=True)
+    before = len(os.listdir("/proc/self/fd"))
+    fault = enrolled_in(str(signers)).fault
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert fault == f"{place} is no regular file; put a file of keys in its place"
 
 
 @pytest.mark.parametrize("content", [b"nonsense\n", b"SSHKRL\n\0 cut", b"ssh-ed25519 AAAA\n"])
