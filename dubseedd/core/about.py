@@ -68,7 +68,7 @@ def parse(raw: bytes) -> About | None:
             _text(content, "created"),
             _text(content, "createdBy"),
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

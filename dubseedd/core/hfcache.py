@@ -108,7 +108,7 @@ def parse_tree(raw: bytes) -> Mapping[str, Listed]:
         if content["format_version"] != TREE_FORMAT:
             return {}
         return {str(path): _listed(entry) for path, entry in content["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
 
 

@@ -20,7 +20,13 @@ def test_when_and_by_what_it_was_made_makes_no_difference() -> None:
     assert not ABOUT.says_the_same_as(replace(ABOUT, size=98))
 
 
-@pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"name": 1}', ABOUT.render().replace(b"99", b'"x"')])
+def with_size(size: bytes) -> bytes:
+    return ABOUT.render().replace(b"99", size)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"[]", b"{}", b'{"name": 1}', with_size(b'"x"'), with_size(b"1e999"), with_size(b"NaN")]
+)
 def test_what_is_none_of_ours_is_none(raw: bytes) -> None:
     assert parse(raw) is None
 

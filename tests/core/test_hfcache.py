@@ -59,6 +59,12 @@ def test_a_listing_gives_size_and_digest_of_each_file() -> None:
     assert (tree["b"].size, tree["b"].expected.algorithm, tree["b"].expected.digest) == (2, "SHA-256", "3" * 64)
 
 
+@pytest.mark.parametrize("size", ["1e999", "NaN", '"x"', "null"])
+def test_a_listing_with_a_size_that_is_none_says_nothing(size: str) -> None:
+    raw = f'{{"format_version": 1, "files": {{"a": {{"size": {size}, "blob_id": "{COMMIT}"}}}}}}'
+    assert parse_tree(raw.encode()) == {}
+
+
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"format_version": 2, "files": {}}', b'{"format_version": 1}'])
 def test_a_listing_of_another_kind_says_nothing(raw: bytes) -> None:
     assert parse_tree(raw) == {}
