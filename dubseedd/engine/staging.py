@@ -22,7 +22,7 @@ from typing import Self
 from dubseedd.core.bundle import Kind
 from dubseedd.core.receipt import FileRecord
 from dubseedd.engine import tree
-from dubseedd.engine.durable import FOLDER, exists, make_folder, names_in, opened, owned, reading, write_all
+from dubseedd.engine.durable import FOLDER, make_folder, names_in, opened, owned, reading, write_all
 from dubseedd.engine.records import untouched
 from dubseedd.errors import Failure
 
@@ -55,7 +55,7 @@ class Staging:
             self.tree = undo.enter_context(owned(make_folder(self.folder, TREE, mode=tree.FOLDER_MODE)))
             os.utime(self.folder)
             whole, self.marks = read_log(self.folder)
-            self.records = {path: record for path, record in whole.items() if self._holds(record)}
+            self.records = {path: record for path, record in whole.items() if _holds(self.tree, record)}
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._log = undo.enter_context(opened(RECORDS, flags, at=self.folder))
             if (size := os.fstat(self._log).st_size) and os.pread(self._log, 1, size - 1) != b"\n":
@@ -67,13 +67,6 @@ class Staging:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
-
-    def _holds(self, record: FileRecord) -> bool:
-        try:
-            with tree.opened_file(self.tree, record.path) as descriptor:
-                return untouched(record, os.fstat(descriptor))
-        except OSError:
-            return False
 
     def open_folder(self, path: str) -> int:
         """The descriptor of a folder of the tree, made as needed; "" is the tree itself. The caller closes it."""
@@ -168,11 +161,23 @@ def size_on_disk(folder: int) -> int:
 
 
 def staged_paths(root: int, manifest_sha256: str) -> frozenset[str]:
-    """The paths that a staging folder has records of; nothing is made or changed."""
-    with suppress(FileNotFoundError, NotADirectoryError), opened(manifest_sha256, FOLDER, at=root) as folder:
-        if exists(folder, TREE):
-            return frozenset(read_log(folder)[0])
+    """The paths of the files that are whole in a staging folder; nothing is made or changed."""
+    with (
+        suppress(FileNotFoundError, NotADirectoryError),
+        opened(manifest_sha256, FOLDER, at=root) as folder,
+        opened(TREE, FOLDER, at=folder) as copies,
+    ):
+        return frozenset(path for path, record in read_log(folder)[0].items() if _holds(copies, record))
     return frozenset()
+
+
+def _holds(copies: int, record: FileRecord) -> bool:
+    """Does a record count: is its file there, as it was when it was noted?"""
+    try:
+        with tree.opened_file(copies, record.path) as descriptor:
+            return untouched(record, os.fstat(descriptor))
+    except (OSError, Failure):
+        return False
 
 
 def _folders_of(path: str) -> Iterator[str]:

@@ -29,13 +29,25 @@ def test_one_that_cannot_be_opened_leaves_no_descriptor(store: Store) -> None:
 
 def test_a_record_counts_as_long_as_its_file_is_as_it_was(store: Store) -> None:
     with Staging(store.staging, DIGEST) as copy:
-        for name in ("kept", "changed", "gone"):
+        for name in ("kept", "changed", "gone", "folder"):
             Path(f"/proc/self/fd/{copy.tree}/{name}").write_bytes(b"data")
             record(copy, name)
         Path(f"/proc/self/fd/{copy.tree}/changed").write_bytes(b"other")
         Path(f"/proc/self/fd/{copy.tree}/gone").unlink()
+        Path(f"/proc/self/fd/{copy.tree}/folder").unlink()
+        Path(f"/proc/self/fd/{copy.tree}/folder").mkdir()
+    assert staged_paths(store.staging, DIGEST) == {"kept"}
     with Staging(store.staging, DIGEST) as copy:
         assert set(copy.records) == {"kept"}
+
+
+def test_a_file_that_was_given_up_is_not_staged(store: Store) -> None:
+    with Staging(store.staging, DIGEST) as copy:
+        for name in ("right", "wrong"):
+            Path(f"/proc/self/fd/{copy.tree}/{name}").write_bytes(b"data")
+            record(copy, name)
+        copy.forget("wrong")
+    assert staged_paths(store.staging, DIGEST) == {"right"}
 
 
 def test_a_line_that_was_torn_is_passed_over(store: Store) -> None:
