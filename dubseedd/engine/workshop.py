@@ -52,8 +52,7 @@ class Workshop:
 
     def __enter__(self) -> Self:
         with ExitStack() as undo, writing_stick(WORKSHOP):
-            self._own = undo.enter_context(owned(tree.make_folders(self.root, WORKSHOP)))
-            self._lock(undo)
+            self._own = self._lock(undo)
             self.models = undo.enter_context(owned(tree.make_folders(self.root, self._models_path)))
             new, decided, former = (
                 undo.enter_context(owned(tree.make_folders(self._own, name))) for name in (NEW, DECIDED, FORMER)
@@ -73,22 +72,25 @@ class Workshop:
             os.unlink(LOCK, dir_fd=self._own)
             os.rmdir(WORKSHOP, dir_fd=self.root)
 
-    def _lock(self, undo: ExitStack) -> None:
-        """Take the lock; that a run which has just ended may have removed its file is why it is looked at again."""
+    def _lock(self, undo: ExitStack) -> int:
+        """The descriptor of the workshop, which is locked now; a run that has just ended may have removed either of
+        them before we had both, and then they are made anew."""
         while True:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            lock = os.open(LOCK, flags, PLAIN_MODE, dir_fd=self._own)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileExistsError):
+                os.mkdir(WORKSHOP, tree.FOLDER_MODE, dir_fd=self.root)
+            with suppress(FileNotFoundError), ExitStack() as attempt:
+                own = attempt.enter_context(opened(WORKSHOP, FOLDER, at=self.root))
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                lock = attempt.enter_context(opened(LOCK, flags, at=own, mode=PLAIN_MODE))
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise CallRefused(
+                        ErrorName.BUSY, "another dubseedctl create is at work on this stick; wait until it has ended"
+                    ) from None
                 if os.fstat(lock).st_nlink:
-                    undo.callback(os.close, lock)
-                    return
-            except BlockingIOError:
-                os.close(lock)
-                raise CallRefused(
-                    ErrorName.BUSY, "another dubseedctl create is at work on this stick; wait until it has ended"
-                ) from None
-            os.close(lock)
+                    undo.push(attempt.pop_all())
+                    return own
 
     # What lies there
 
