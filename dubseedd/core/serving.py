@@ -11,6 +11,8 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from operator import itemgetter
 
 MODEL_OPTIONS = ("--model", "-m")
 FETCHING_OPTIONS = ("-hf", "-hfr", "--hf-repo", "-mu", "--model-url")
@@ -45,11 +47,11 @@ class Server:
 
 def served_by(unit: Unit, store: str) -> Server:
     """What a unit serves from a store."""
-    model = _model(unit)
+    model = _model(unit, store)
     return Server(unit.name, unit.active, unit.started_at, model, _bundle(model, store))
 
 
-def _model(unit: Unit) -> str:
+def _model(unit: Unit, store: str) -> str:
     """The model argument of a command line, with the unit's variables put in; "" where there is none."""
     words = [_VARIABLE.sub(lambda match: unit.environment.get(match[1] or match[2], match[0]), w) for w in unit.command]
     if posixpath.basename(words[0] if words else "").startswith("python") and words[1:2] == ["-m"]:
@@ -59,7 +61,16 @@ def _model(unit: Unit) -> str:
             name, equals, value = word.partition("=")
             if name == option:
                 return value if equals else _after(words, place)
-    return _after(words, words.index("serve")) if "serve" in words else ""
+    if "serve" not in words:
+        return ""
+    serve = words.index("serve")
+    return _after(words, serve) or _path_among(words[serve:], store)
+
+
+def _path_among(words: Sequence[str], store: str) -> str:
+    """The first path in the store, "" for none; what follows an option may be its value, and comes last."""
+    found = [(before.startswith("-"), word) for before, word in pairwise(words) if _bundle(word, store)]
+    return min(found, key=itemgetter(0), default=(False, ""))[1]
 
 
 def _after(words: Sequence[str], place: int) -> str:

@@ -26,6 +26,24 @@ def test_a_path_in_the_store_is_a_bundle(command: tuple[str, ...]) -> None:
     assert served(*command)[1] == "llama"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--port", "8000"),
+        ("--enforce-eager",),
+        ("--port=8000", "--tokenizer", f"{STORE}/other", "--port", "8000"),
+        ("--chat-template", f"{STORE}/other/chat.jinja"),
+    ],
+)
+def test_a_model_behind_options_is_found_where_it_is_a_path_in_the_store(options: tuple[str, ...]) -> None:
+    assert served("vllm", "serve", *options, f"{STORE}/llama", "--seed", "1") == (f"{STORE}/llama", "llama")
+
+
+def test_a_path_in_the_store_that_an_option_has_is_not_taken_for_a_model_that_is_named() -> None:
+    command = ("vllm", "serve", "meta-llama/Llama-3-8B", "--tokenizer", f"{STORE}/llama")
+    assert served(*command) == ("meta-llama/Llama-3-8B", "")
+
+
 def test_the_variables_of_the_unit_are_put_in() -> None:
     assert served("vllm", "serve", "${MODELS}/$NAME", MODELS=STORE, NAME="llama") == (f"{STORE}/llama", "llama")
     assert served("vllm", "serve", "$ELSEWHERE") == ("$ELSEWHERE", "")
@@ -48,7 +66,13 @@ def test_what_is_no_path_in_the_store_is_no_bundle(command: tuple[str, ...], mod
 
 @pytest.mark.parametrize(
     "command",
-    [(), ("/nix/store/abc-vllm-start",), ("vllm", "serve"), ("vllm", "serve", "--port"), ("python3", "-m", "server")],
+    [
+        (),
+        ("/nix/store/abc-vllm-start",),
+        ("vllm", "serve"),
+        ("vllm", "serve", "--port", "8000"),
+        ("python3", "-m", "server"),
+    ],
 )
 def test_of_other_command_lines_nothing_is_told(command: tuple[str, ...]) -> None:
     assert served(*command) == ("", "")
