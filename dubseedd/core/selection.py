@@ -10,6 +10,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from dubseedd.core.bundle import PICKLED, is_litter
+from dubseedd.core.content import SAFETENSORS
 from dubseedd.names import ABOUT, BLAKE3_MANIFEST, MANIFEST, SIGNATURE
 
 WRITTEN_ANEW = frozenset({MANIFEST, SIGNATURE, BLAKE3_MANIFEST, ABOUT})
@@ -65,7 +66,7 @@ class Selection:
 def select(paths: Iterable[str], wish: Wish) -> Selection:
     """Divide the files of a model."""
     everything = sorted(paths)
-    has_safetensors = any(path.endswith(".safetensors") and not _is_foreign(path) for path in everything)
+    has_safetensors = any(path.lower().endswith(SAFETENSORS) and not _is_foreign(path) for path in everything)
     taken, left_out = [], []
     for path in everything:
         reason = _reason(path, wish, has_safetensors=has_safetensors)

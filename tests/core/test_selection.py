@@ -46,6 +46,11 @@ def test_weights_of_another_kind_are_taken_where_there_are_no_safetensors() -> N
     assert select(paths, Wish()).taken == paths
 
 
+def test_safetensors_in_capitals_replace_other_weights_too() -> None:
+    paths = ("MODEL.SAFETENSORS", "config.json", "pytorch_model.bin")
+    assert select(paths, Wish()).left_out == (LeftOut("pytorch_model.bin", Reason.FOREIGN),)
+
+
 def test_safetensors_in_a_folder_of_another_framework_replace_nothing() -> None:
     paths = ("config.json", "original/model.safetensors", "pytorch_model.bin")
     assert select(paths, Wish()).taken == paths
