@@ -25,7 +25,7 @@ PREFIX = "models--"
 BLOBS, REFS, SNAPSHOTS, TREES = "blobs", "refs", "snapshots", "trees"
 TREE_FORMAT = 1
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LEVELS = (2, 1)
 """OWNER/NAME, or NAME alone for the oldest models."""
@@ -75,14 +75,14 @@ def candidates(path: str) -> list[tuple[str, str]]:
 
 
 def is_commit(name: str) -> bool:
-    return _COMMIT.fullmatch(name) is not None
+    return _SHA1.fullmatch(name) is not None
 
 
 def expected_of(blob: str) -> Expected | None:
     """What the name of a blob says of its bytes; None where it is no digest."""
     if _SHA256.fullmatch(blob):
         return Expected(Algorithm.SHA256, blob, "its name in the cache")
-    if _COMMIT.fullmatch(blob):
+    if _SHA1.fullmatch(blob):
         return Expected(Algorithm.GIT_SHA1, blob, "its name in the cache")
     return None
 

@@ -13,7 +13,7 @@ from dubseedd.core.bundle import BundleFile
 from dubseedd.core.content import read_whole
 from dubseedd.core.receipt import Receipt
 
-BLOCK_BYTES = 4096
+ROUNDING_BYTES = 4096
 """What a file occupies is rounded up to this."""
 
 SMALL_BYTES = 4 << 20
@@ -57,7 +57,7 @@ class Step:
         """Room that it will still take."""
         if self.origin is Origin.STAGED:
             return 0
-        return max(0, -(-self.file.size // BLOCK_BYTES) * BLOCK_BYTES - self.held)
+        return max(0, -(-self.file.size // ROUNDING_BYTES) * ROUNDING_BYTES - self.held)
 
 
 @dataclass(frozen=True, slots=True)

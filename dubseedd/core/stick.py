@@ -12,7 +12,7 @@ FORBIDDEN = '" * : < > ? |'
 _NOT_ON_WINDOWS = re.compile(r'["*:<>?|]|[. ](/|$)')
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "bytes"))
 
-LEAFLET = """\
+LEAFLET_TEXT = """\
 This stick is a seed: it brings AI models to a Dubnium workstation, with no network.
 
 Each folder in models/ is one model, called a bundle. SHA256SUMS in it lists its
