@@ -24,6 +24,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from dubseedd.core.plan import Verdict
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine.durable import (
     DRAFT,
@@ -34,7 +35,7 @@ from dubseedd.engine.durable import (
     remove,
     write_file,
 )
-from dubseedd.engine.store_view import OWN, StoreView, receipt_file
+from dubseedd.engine.store_view import OWN, StoredBundle, StoreView, receipt_file
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName
 
@@ -69,7 +70,8 @@ class Store(StoreView):
         self.busy: set[str] = set()
         """Manifests whose staging somebody works in; housekeeping leaves them alone."""
         self.changing = threading.RLock()
-        """Held for what has to be looked at and changed in one go: several jobs work on the store."""
+        """Held for what has to be looked at or changed in one go: several jobs work on the store, and a folder that has
+        just taken its name has its receipt a moment later."""
 
     def _tidy(self) -> None:
         """Remove what a crash has left half removed or half written."""
@@ -82,6 +84,14 @@ class Store(StoreView):
 
     def close(self) -> None:
         self._open.close()
+
+    def look(self, name: str) -> StoredBundle | None:
+        with self.changing:
+            return super().look(name)
+
+    def verdict(self, name: str, manifest_sha256: str, entries: int) -> tuple[Verdict, bool]:
+        with self.changing:
+            return super().verdict(name, manifest_sha256, entries)
 
     @contextmanager
     def working_on(self, manifest_sha256: str) -> Iterator[None]:

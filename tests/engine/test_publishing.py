@@ -4,12 +4,16 @@ The states are made on the disk as a crash between two steps leaves them (the st
 """
 
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from dubseedd.core.plan import Verdict
 from dubseedd.core.receipt import Receipt
 from dubseedd.engine import publishing
 from dubseedd.engine.durable import FOLDER, opened, write_file
@@ -22,7 +26,7 @@ from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.errors import StoreTrouble
 from dubseedd.names import ErrorName, Field
 from tests.engine.conftest import Syncing
-from tests.support.bundles import contents, model_files, published, write_bundle
+from tests.support.bundles import contents, manifest_of, model_files, published, write_bundle
 
 InStore = Callable[[str], Path]
 
@@ -230,3 +234,32 @@ def test_files_and_folders_are_for_everybody_to_read_whatever_the_umask(
     folder = Path(store.path) / "tiny"
     modes = {(path.is_dir(), path.stat().st_mode & 0o7777) for path in (folder, *folder.rglob("*"))}
     assert modes == {(True, 0o755), (False, 0o644)}
+
+
+def test_whoever_looks_in_the_middle_of_a_publication_sees_what_it_has_made(
+    models: Path, sync: Syncing, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the switch and its receipt a folder of ours has none, and would pass for somebody else's."""
+    write_bundle(models / "tiny", OLD)
+    sync("tiny")
+    write_bundle(models / "tiny", NEW)
+    switched, goes_on, discard = threading.Event(), threading.Event(), store.discard
+
+    def held(folder: int, name: str) -> None:
+        if folder == store.previous:
+            switched.set()
+            goes_on.wait()
+        discard(folder, name)
+
+    monkeypatch.setattr(store, "discard", held)
+    digest = sha256(manifest_of(NEW)).hexdigest()
+    with ThreadPoolExecutor() as threads:
+        publication = threads.submit(sync, "tiny")
+        switched.wait()
+        look = threads.submit(store.look, "tiny")
+        verdict = threads.submit(store.verdict, "tiny", digest, len(NEW))
+        wait((look, verdict), timeout=0.1)
+        goes_on.set()
+    assert publication.result() is Readiness.STAGED
+    seen = look.result()
+    assert (seen and seen.state, verdict.result()) == (BundleState.INSTALLED, (Verdict.CURRENT, True))
