@@ -43,7 +43,7 @@ class Inspection:
     async def look(self, seed: Seed, config: Config, leases: AsyncExitStack) -> None:
         """Look at one seed; the lease that this takes is held by `leases`."""
         try:
-            await seed.unless_gone(asyncio.ensure_future(self._take(seed, config)))
+            await seed.unless_gone(self._take(seed, config))
             root = await leases.enter_async_context(self._mounting.lease(seed, config, seed.unless_gone))
             await self._scan(seed, config, root)
         except Failure as failure:

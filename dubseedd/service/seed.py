@@ -1,8 +1,9 @@
 """A seed: one plugged-in file system with our label, from its plug to its pull."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dubseedd.core.device import BlockDevice, Disk
 from dubseedd.core.lifecycle import SeedState, seed_step
@@ -10,6 +11,7 @@ from dubseedd.core.plan import Verdict
 from dubseedd.engine.scanning import Offer
 from dubseedd.errors import NO_ERROR, Failure, SeedGone
 from dubseedd.names import Field
+from dubseedd.service.worker import unless
 
 T = TypeVar("T")
 
@@ -78,19 +80,12 @@ class Seed:
         """What a person calls it: the label and the device."""
         return self.device.called
 
-    async def unless_gone(self, work: "asyncio.Future[T]") -> T:
+    async def unless_gone(self, waiting: Awaitable[T]) -> T:
         """Wait for work on the seed; SeedGone when it is pulled first, the work is left behind then."""
-        gone = asyncio.ensure_future(self.gone.wait())
-        either: list[asyncio.Future[Any]] = [work, gone]
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            gone.cancel()
-            left_behind = not work.done()
-            work.cancel()
-        if left_behind:
-            raise SeedGone
-        return work.result()
+        return await unless(self.gone, waiting, self._leave)
+
+    def _leave(self) -> None:
+        raise SeedGone
 
     def offers_same(self, name: str, manifest_sha256: str) -> bool:
         """Does it hold this very version of a bundle?"""

@@ -45,6 +45,22 @@ def in_thread(work: Callable[[], T]) -> "asyncio.Future[T]":
     return future
 
 
+async def unless(event: asyncio.Event, waiting: Awaitable[T], leave: Callable[[], None]) -> T:
+    """Wait for something that may take long. Where the event comes first, it is cancelled, and `leave` raises why."""
+    work = asyncio.ensure_future(waiting)
+    comes = asyncio.ensure_future(event.wait())
+    either: list[asyncio.Future[Any]] = [work, comes]
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        comes.cancel()
+        left_behind = not work.done()
+        work.cancel()
+    if left_behind:
+        leave()
+    return await work
+
+
 class Halt:
     """A stop flag that the loop can wait for as well."""
 
@@ -62,17 +78,7 @@ class Halt:
 
     async def unless_asked(self, waiting: Awaitable[T]) -> T:
         """Wait for something that may take long; a stop ends the waiting and raises its reason."""
-        work = asyncio.ensure_future(waiting)
-        asked = asyncio.ensure_future(self._asked.wait())
-        try:
-            await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            asked.cancel()
-            left_behind = not work.done()
-            work.cancel()
-        if left_behind:
-            self.flag.check()
-        return await work
+        return await unless(self._asked, waiting, self.flag.check)
 
     async def run(self, work: Callable[[], T], *, left_behind: Callable[[], None]) -> T:
         """Run stoppable work. When it does not heed a stop in time, raise the reason and leave the thread behind;
