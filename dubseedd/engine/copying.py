@@ -108,15 +108,16 @@ def copy_file(
     passed: Sink = lambda _: None,
     keep_cached: bool = False,
     allocate: bool = True,
+    allocated: Count = lambda _: None,
 ) -> None:
     """Copy the descriptor `source` up to `size` to the descriptor `target`, from where `hashes` are on, and fsync it.
 
     `passed` is told of each block that was hashed and written. Room is taken beforehand, unless the file system would
-    write zeros for that, as FAT does. Raises ReadError for the source, OSError for the target, or the stop flag's
-    reason.
+    write zeros for that, as FAT does; `allocated` is told for how many of the bytes to come. Raises ReadError for the
+    source, OSError for the target, or the stop flag's reason.
     """
-    if allocate:
-        _allocate(target, size)
+    if allocate and _allocate(target, size):
+        allocated(size - hashes.offset)
     pump.run(
         source,
         size,
@@ -185,15 +186,17 @@ def _direct(opened: Callable[[int], int]) -> int:
     return descriptor
 
 
-def _allocate(target: int, size: int) -> None:
-    """Take the room now, so that a full disk is known before the copy; ext3 and others cannot."""
+def _allocate(target: int, size: int) -> bool:
+    """Take the room now, so that a full disk is known before the copy; False where that is not possible, as on ext3."""
     if size == 0:
-        return
+        return False
     try:
         os.posix_fallocate(target, 0, size)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
             raise
+        return False
+    return True
 
 
 def _write(target: int, block: Block) -> None:

@@ -21,6 +21,7 @@ from dubseedd.engine.copying import Count, Hashes, HashWatch
 from dubseedd.engine.durable import owned
 from dubseedd.engine.kernel import clone
 from dubseedd.engine.lanes import Lanes
+from dubseedd.engine.meter import Ahead
 from dubseedd.engine.pump import BLOCK_BYTES, Block, Pump, ReadError
 from dubseedd.engine.records import record
 from dubseedd.engine.second_look import mismatch
@@ -123,10 +124,15 @@ class Shards:
 
     def _copy(self, source: int, target: int, back: ReadBack, hashes: Hashes, lane: _Lane) -> None:
         file = back.file
-        with Trail(self._transfer, target, back, self._overlap, lane.trail_pump) as trail:
-            watch = _Watch(self, hashes, trail, lane.lanes)
+        with (
+            Ahead(self._meter) as ahead,
+            Trail(self._transfer, target, back, self._overlap, lane.trail_pump) as trail,
+        ):
+            passed = _Watch(self, hashes, ahead, trail, lane.lanes).passed
             try:
-                copying.copy_file(lane.pump, source, file.size, target, hashes=hashes, passed=watch.passed)
+                copying.copy_file(
+                    lane.pump, source, file.size, target, hashes=hashes, passed=passed, allocated=ahead.held
+                )
             except OSError as error:
                 with writing_store(file.path):
                     raise error from None
@@ -145,11 +151,20 @@ class Shards:
         with writing_store(file.path):
             marks = self._staging.marks.get(file.path)
             if marks:
-                hashes = self._read_again(file, place, marks, lane.pump)
+                with self._held(place):
+                    hashes = self._read_again(file, place, marks, lane.pump)
                 if hashes.offset:
                     self._meter.found(hashes.offset)
                     return copying.reopen(*place), hashes
             return copying.create(*place), Hashes()
+
+    @contextmanager
+    def _held(self, place: Place) -> Iterator[None]:
+        """While a file that was begun is read again, the room that it has is not wanted once more."""
+        with Ahead(self._meter) as ahead:
+            with suppress(OSError):
+                ahead.held(os.stat(place.name, dir_fd=place.folder, follow_symlinks=False).st_blocks * 512)
+            yield
 
     def _read_again(self, file: BundleFile, place: Place, marks: Mapping[int, str], pump: Pump) -> Hashes:
         """Read what is staged of a file up to the last of its marks that is still right."""
@@ -225,14 +240,16 @@ def _copy_twin(source: int, target: int, file: BundleFile, pump: Pump, count: Co
 class _Watch:
     """Follows the blocks of one copy: counters, marks for its trail, and another lane where hashing holds it up."""
 
-    def __init__(self, shards: Shards, hashes: Hashes, trail: Trail, lanes: Lanes[Step]) -> None:
+    def __init__(self, shards: Shards, hashes: Hashes, ahead: Ahead, trail: Trail, lanes: Lanes[Step]) -> None:
         self._shards = shards
+        self._ahead = ahead
         self._lanes = lanes
         self._hashes = hashes
         self._trail = trail
         self._hashing = HashWatch(hashes)
 
     def passed(self, block: Block) -> None:
+        self._ahead.used(block.length)
         self._shards.copied(block.length)
         self._trail.check()
         end = block.offset + block.length

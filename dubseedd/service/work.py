@@ -233,9 +233,7 @@ class Work:
 
     def _spoken_for(self, job: Job) -> int:
         return sum(
-            max(0, other.meter.bytes_total - other.meter.bytes_done)
-            for other in self._others()
-            if other is not job and other.state is JobState.COPYING
+            other.meter.room_wanted for other in self._others() if other is not job and other.state is JobState.COPYING
         )
 
     # What the thread tells

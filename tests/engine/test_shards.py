@@ -1,5 +1,6 @@
 """Large files: gone on with after an interruption, read back behind the copy, shared with what the store has."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +16,7 @@ from dubseedd.engine import copying
 from dubseedd.engine.copying import MARK_BYTES
 from dubseedd.engine.durable import FOLDER, names_in, opened
 from dubseedd.engine.meter import Meter
+from dubseedd.engine.pump import BLOCK_BYTES
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import Store
 from dubseedd.engine.transfer import SyncTools
@@ -124,6 +126,67 @@ def test_room_that_a_part_has_already_is_not_asked_for_again(models: Path, sync:
     reserve = free.f_bavail * free.f_frsize - 20 * MIB
     sync.config = build([("test", {"store": {"reserve": reserve}})])
     sync("tiny")
+
+
+@dataclass(slots=True)
+class Watching(Meter):
+    """Notes the room that is wanted after each block that has come from the seed, and while a file is read again."""
+
+    wanted: list[int] = field(default_factory=list)
+    wanted_at_rest: list[int] = field(default_factory=list)
+
+    def copied(self, length: int) -> None:
+        Meter.copied(self, length)
+        self.wanted.append(self.room_wanted)
+
+    def worked(self, length: int) -> None:
+        Meter.worked(self, length)
+        self.wanted_at_rest.append(self.room_wanted)
+
+
+def test_room_that_a_file_under_way_holds_already_is_not_wanted_of_others(models: Path, sync: Syncing) -> None:
+    files = {"a.safetensors": safetensors_of(3 * BLOCK_BYTES), "b.safetensors": safetensors_of(4 * BLOCK_BYTES)}
+    write_bundle(models / "tiny", {"config.json": b"{}", **files})
+    tools = sync.fresh_tools()
+    tools.meter = meter = Watching()
+    with_tools(sync, tools)
+    sync("tiny")
+    assert meter.wanted == [7 * BLOCK_BYTES, *[4 * BLOCK_BYTES] * 3, *[0] * 4]
+
+
+def test_room_that_could_not_be_taken_beforehand_is_wanted_until_the_bytes_are_there(
+    models: Path, sync: Syncing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unable(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", unable)
+    write_bundle(models / "tiny", {"config.json": b"{}", "a.safetensors": safetensors_of(3 * BLOCK_BYTES)})
+    tools = sync.fresh_tools()
+    tools.meter = meter = Watching()
+    with_tools(sync, tools)
+    sync("tiny")
+    assert meter.wanted == [3 * BLOCK_BYTES, 2 * BLOCK_BYTES, BLOCK_BYTES, 0]
+
+
+def test_room_is_wanted_again_where_a_file_is_dropped(models: Path, sync: Syncing) -> None:
+    write_bundle(models / "tiny", {"config.json": b"{}", "a.safetensors": safetensors_of(3 * BLOCK_BYTES)})
+    tools = sync.fresh_tools()
+    tools.meter = meter = Tripwire(at=BLOCK_BYTES, act=lambda: tools.stop.set(Cancelled()))
+    with_tools(sync, tools)
+    with pytest.raises(Cancelled):
+        sync("tiny")
+    assert meter.bytes_ahead == 0
+
+
+def test_room_that_a_part_has_is_not_wanted_of_others_while_it_is_read_again(models: Path, sync: Syncing) -> None:
+    interrupt(models, sync)
+    tools = sync.fresh_tools()
+    tools.meter = meter = Watching()
+    with_tools(sync, tools)
+    sync("tiny")
+    assert meter.wanted_at_rest[0] == 0
+    assert set(meter.wanted) == {0}
 
 
 class TestBesideTheCopy:
