@@ -21,9 +21,10 @@ def noted(name: str, sentence: str) -> Tiding:
     return Tiding(EventName.BUNDLE_FOUND, f"{name}: {sentence}", {Field.BUNDLE: name})
 
 
-def given_up(sentence: str) -> Tiding:
-    """An unfinished copy or a previous version had to go."""
-    return Tiding(EventName.BUNDLE_REMOVED, sentence, {})
+def given_up(sentence: str, *, name: str = "", manifest_sha256: str = "") -> Tiding:
+    """An unfinished copy or a previous version had to go. What is not known of it is empty, not left out: the bundle
+    that it made room for is another one."""
+    return Tiding(EventName.BUNDLE_REMOVED, sentence, {Field.BUNDLE: name, Field.MANIFEST: manifest_sha256})
 
 
 def published(receipt: Receipt) -> Tiding:

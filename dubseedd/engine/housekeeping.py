@@ -36,12 +36,12 @@ class Room(NamedTuple):
 
 
 class _Spare(NamedTuple):
-    """What can be given up: its size in bytes, how, and the sentence that tells it. `give_up` returns False where
-    somebody has begun to work on it meanwhile."""
+    """What can be given up: its size in bytes, how, and what tells it. `give_up` returns False where somebody has begun
+    to work on it meanwhile."""
 
     size: int
     give_up: Callable[[], bool]
-    sentence: str
+    tiding: Tiding
 
 
 def room_for(store: StoreView, needed_bytes: int, reserve_bytes: int, *, but: str) -> Room:
@@ -66,7 +66,7 @@ def make_room(store: Store, needed_bytes: int, reserve_bytes: int, *, but: str) 
         if room().enough:
             return
         if spare.give_up():
-            yield tidings.given_up(spare.sentence)
+            yield spare.tiding
     if not room().enough:
         raise no_space(store.path, room())
 
@@ -77,14 +77,20 @@ def expire_staging(store: Store, now_seconds: float) -> Iterator[Tiding]:
         digest, old = copy.manifest_sha256, now_seconds - copy.continued_at > STAGING_LIFE_DAYS * 86400
         if old and _give_up_copy(store, digest) and copy.size:
             why = f"nothing has continued it for {STAGING_LIFE_DAYS} days"
-            yield tidings.given_up(f"gave up the unfinished copy {digest[:12]}…: {why}")
+            yield _copy_given_up(digest, f": {why}")
 
 
 def _unfinished_copies(store: Store, but: str) -> Iterator[_Spare]:
     for copy in _copies(store, {but, *store.busy}):
         digest = copy.manifest_sha256
-        sentence = f"gave up the unfinished copy {digest[:12]}… to make room"
-        yield _Spare(copy.size, partial(_give_up_copy, store, digest), sentence)
+        yield _Spare(copy.size, partial(_give_up_copy, store, digest), _copy_given_up(digest, " to make room"))
+
+
+def _copy_given_up(manifest_sha256: str, why: str) -> Tiding:
+    """Of an unfinished copy the manifest is known, and not the name."""
+    return tidings.given_up(
+        f"gave up the unfinished copy {manifest_sha256[:12]}…{why}", manifest_sha256=manifest_sha256
+    )
 
 
 def _give_up_copy(store: Store, manifest_sha256: str) -> bool:
@@ -103,8 +109,10 @@ def _copies(store: StoreView, but: AbstractSet[str]) -> Iterator[StagedCopy]:
 
 def _previous_versions(store: Store) -> Iterator[_Spare]:
     for name, size in _previous(store):
-        sentence = f"gave up the previous version of {name} to make room"
-        yield _Spare(size, partial(_give_up_previous, store, name), sentence)
+        receipt, sentence = store.receipt(name), f"gave up the previous version of {name} to make room"
+        digest = receipt.previous.manifest_sha256 if receipt and receipt.previous else ""
+        tiding = tidings.given_up(sentence, name=name, manifest_sha256=digest)
+        yield _Spare(size, partial(_give_up_previous, store, name), tiding)
 
 
 def _previous(store: StoreView) -> Iterator[tuple[str, int]]:

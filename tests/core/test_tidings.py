@@ -31,6 +31,7 @@ def test_each_tiding_names_its_bundle_and_version() -> None:
         tidings.published(replace(RECEIPT, adopted=True)),
         tidings.damaged(RECEIPT),
         tidings.current("tiny", "m" * 64),
+        tidings.given_up("gave up the previous version of tiny", name="tiny", manifest_sha256="m" * 64),
     ]
     assert {(tiding.fields[Field.BUNDLE], tiding.fields[Field.MANIFEST]) for tiding in told} == {("tiny", "m" * 64)}
     assert [tiding.event for tiding in told] == [
@@ -39,4 +40,10 @@ def test_each_tiding_names_its_bundle_and_version() -> None:
         EventName.BUNDLE_ADOPTED,
         EventName.BUNDLE_DAMAGED,
         EventName.BUNDLE_CURRENT,
+        EventName.BUNDLE_REMOVED,
     ]
+
+
+def test_what_is_not_known_of_something_given_up_is_left_empty_not_to_whoever_tells_it() -> None:
+    fields = tidings.given_up("gave up the unfinished copy", manifest_sha256="m" * 64).fields
+    assert fields == {Field.BUNDLE: "", Field.MANIFEST: "m" * 64}

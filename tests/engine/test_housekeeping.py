@@ -12,7 +12,7 @@ from dubseedd.engine.housekeeping import STAGING_LIFE_DAYS, expire_staging, make
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import Readiness
 from dubseedd.errors import StoreTrouble
-from dubseedd.names import ErrorName
+from dubseedd.names import ErrorName, Field
 from tests.engine.conftest import Syncing
 from tests.support.bundles import model_files, write_bundle
 from tools.machine import run
@@ -27,7 +27,8 @@ def test_staging_that_nothing_continues_for_long_goes(models: Path, sync: Syncin
     os.utime(f"{store.path}/.dubseed/staging/{digest}", (1000, 1000))
     life = STAGING_LIFE_DAYS * 86400
     assert list(expire_staging(store, 1000 + life)) == []
-    assert len(list(expire_staging(store, 1001 + life))) == 1
+    (tiding,) = expire_staging(store, 1001 + life)
+    assert tiding.fields == {Field.BUNDLE: "", Field.MANIFEST: digest}
     assert os.listdir(store.staging) == []
 
 
@@ -66,6 +67,21 @@ class TestRoom:
         receipt = store.receipt("a")
         assert receipt is not None
         assert receipt.previous is None
+
+    def test_what_is_given_up_is_told_by_its_own_name_and_version(
+        self, models: Path, sync: Syncing, store: Store
+    ) -> None:
+        self.sync_big(models, sync, "a", b"1")
+        installed = store.receipt("a")
+        self.sync_big(models, sync, "a", b"2")
+        self.sync_big(models, sync, "b", b"3", publish=False)
+        (staged,) = os.listdir(store.staging)
+        assert installed is not None
+        told = list(make_room(store, store.free_bytes() + 20_000_000, 0, but="none"))
+        assert [tiding.fields for tiding in told] == [
+            {Field.BUNDLE: "", Field.MANIFEST: staged},
+            {Field.BUNDLE: "a", Field.MANIFEST: installed.manifest_sha256},
+        ]
 
     def test_when_nothing_would_help_nothing_is_given_up(self, models: Path, sync: Syncing, store: Store) -> None:
         self.sync_big(models, sync, "a", b"1")
