@@ -130,11 +130,13 @@ def _previous(store: StoreView) -> Iterator[tuple[str, int]]:
 
 
 def _give_up_previous(store: Store, name: str) -> bool:
+    """The receipt comes after: on a full disk there is no room for it before. Without it nothing is rolled back to a
+    version that is gone."""
     with store.changing:
         receipt = store.receipt(name)
+        store.discard(store.previous, name)
         if receipt and receipt.previous:
             store.write_receipt(receipt.succeeding(None))
-        store.discard(store.previous, name)
     return True
 
 

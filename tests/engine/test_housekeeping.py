@@ -9,12 +9,14 @@ import pytest
 
 from dubseedd.core.config import build
 from dubseedd.engine.housekeeping import STAGING_LIFE_DAYS, expire_staging, make_room
+from dubseedd.engine.settling import Settled, settle
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import Readiness
-from dubseedd.errors import StoreTrouble
+from dubseedd.engine.versions import roll_back
+from dubseedd.errors import Failure, StoreTrouble
 from dubseedd.names import ErrorName, Field
 from tests.engine.conftest import Syncing
-from tests.support.bundles import model_files, write_bundle
+from tests.support.bundles import contents, model_files, published, write_bundle
 from tools.machine import run
 
 FILES = model_files()
@@ -30,6 +32,23 @@ def test_staging_that_nothing_continues_for_long_goes(models: Path, sync: Syncin
     (tiding,) = expire_staging(store, 1001 + life)
     assert tiding.fields == {Field.BUNDLE: "", Field.MANIFEST: digest}
     assert os.listdir(store.staging) == []
+
+
+def test_cut_right_after_a_previous_version_went_there_is_none_and_the_next_one_is_kept(
+    models: Path, sync: Syncing, store: Store
+) -> None:
+    for seed in (b"1", b"2"):
+        write_bundle(models / "tiny", model_files(seed=seed))
+        sync("tiny")
+    store.discard(store.previous, "tiny")
+    assert settle(store) == Settled((), ())
+    with pytest.raises(Failure) as refused:
+        roll_back(store, "tiny", now=1)
+    assert refused.value.error is ErrorName.NO_PREVIOUS
+    write_bundle(models / "tiny", model_files(seed=b"3"))
+    sync("tiny")
+    roll_back(store, "tiny", now=1)
+    assert contents(Path(store.path) / "tiny") == published(model_files(seed=b"2"))
 
 
 class TestRoom:
@@ -82,6 +101,19 @@ class TestRoom:
             {Field.BUNDLE: "", Field.MANIFEST: staged},
             {Field.BUNDLE: "a", Field.MANIFEST: installed.manifest_sha256},
         ]
+
+    def test_a_disk_that_somebody_else_has_filled_is_freed_of_a_previous_version(
+        self, models: Path, sync: Syncing, store: Store
+    ) -> None:
+        self.sync_big(models, sync, "a", b"1")
+        self.sync_big(models, sync, "a", b"2")
+        with open(f"{store.path}/../others", "wb") as others:
+            os.posix_fallocate(others.fileno(), 0, store.free_bytes())
+        assert store.free_bytes() == 0
+        assert len(list(make_room(store, 1_000_000, 0, but="none"))) == 1
+        receipt = store.receipt("a")
+        assert receipt is not None
+        assert receipt.previous is None
 
     def test_when_nothing_would_help_nothing_is_given_up(self, models: Path, sync: Syncing, store: Store) -> None:
         self.sync_big(models, sync, "a", b"1")
