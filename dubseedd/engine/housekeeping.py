@@ -13,6 +13,7 @@ from typing import NamedTuple
 from dubseedd.core import tidings
 from dubseedd.core.tidings import Tiding
 from dubseedd.engine.durable import FOLDER, names_in, opened
+from dubseedd.engine.kernel import sync_file_system
 from dubseedd.engine.staging import StagedCopy, size_on_disk, staged_copies
 from dubseedd.engine.store import Store
 from dubseedd.engine.store_view import StoreView
@@ -67,6 +68,7 @@ def make_room(store: Store, needed_bytes: int, reserve_bytes: int, *, but: str) 
             return
         if spare.give_up():
             yield spare.tiding
+            sync_file_system(store.root)  # btrfs counts as free only what it has committed
     if not room().enough:
         raise no_space(store.path, room())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dubseedd.core.config import build
+from dubseedd.engine import housekeeping
 from dubseedd.engine.housekeeping import STAGING_LIFE_DAYS, expire_staging, make_room
 from dubseedd.engine.settling import Settled, settle
 from dubseedd.engine.store import Store
@@ -49,6 +50,25 @@ def test_cut_right_after_a_previous_version_went_there_is_none_and_the_next_one_
     sync("tiny")
     roll_back(store, "tiny", now=1)
     assert contents(Path(store.path) / "tiny") == published(model_files(seed=b"2"))
+
+
+def test_no_more_goes_than_is_needed_where_room_shows_only_after_a_sync_of_the_disk(
+    models: Path, sync: Syncing, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on btrfs, which takes a device of its own."""
+    for name in ("a", "b"):
+        write_bundle(models / name, model_files(shard_bytes=1_000_000, seed=name.encode()))
+        sync(name, publish=False)
+    free = 0
+
+    def commit(_: int) -> None:
+        nonlocal free
+        free = 1_000_000 * (2 - len(os.listdir(store.staging)))
+
+    monkeypatch.setattr(housekeeping, "sync_file_system", commit)
+    monkeypatch.setattr(store, "free_bytes", lambda: free)
+    assert len(list(make_room(store, 1_000_000, 0, but="none"))) == 1
+    assert len(os.listdir(store.staging)) == 1
 
 
 class TestRoom:
