@@ -82,10 +82,9 @@ class SeedCheck:
         meter.enter(JobState.VERIFYING)
         steps = make_plan(bundle.files, (), {}).steps
         meter.expect(files=len(steps), moved=bundle.size, work=bundle.size)
-        with (
-            Folders(lambda folder: self._seed.open_folder(bundle.name, folder)) as folders,
-            owned(self._seed.open_folder(bundle.name, "")) as root,
-        ):
+        with reading_seed(bundle.name):
+            root = self._seed.open_folder(bundle.name, "")
+        with owned(root), Folders(lambda folder: self._seed.open_folder(bundle.name, folder)) as folders:
             contents = Contents(root, bundle.manifest, reading=reading_seed, changed=_changed)
             for file in (step.file for step in steps if step.file.path in contents.whole):
                 self._verify(bundle, file, folders, pump, meter)

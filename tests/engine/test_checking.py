@@ -1,6 +1,7 @@
 """A seed is judged as a sync judges it, and nothing is written: not on it, not in the store."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -12,7 +13,9 @@ from dubseedd.core.config import Config
 from dubseedd.core.plan import Verdict
 from dubseedd.engine.checking import Judgement, SeedCheck
 from dubseedd.engine.meter import Meter
-from dubseedd.engine.prospects import Prospects
+from dubseedd.engine.prospects import Prospect, Prospects
+from dubseedd.engine.pump import Pump
+from dubseedd.engine.scanning import Examined
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.store import Store
 from dubseedd.errors import Cancelled, Failure
@@ -198,6 +201,20 @@ def test_a_stick_whose_second_reading_differs_is_said_to_fail(models: Path, chec
     (failure,) = check("tiny", Tampering()).failures
     assert failure.error is ErrorName.CHECKSUM_MISMATCH
     assert "so the stick is failing" in failure.sentence
+
+
+def test_a_stick_that_goes_while_the_store_is_looked_at_cannot_be_read(
+    models: Path, sync: Syncing, checked: Config
+) -> None:
+    class Pulling(Prospects):
+        def of(self, bundle: Examined, pump: Pump, meter: Meter) -> Prospect:
+            shutil.rmtree(models / bundle.name)
+            return super().of(bundle, pump, meter)
+
+    write_bundle(models / "tiny", FILES)
+    with sync.folder() as seed, Pulling(checked) as prospects:
+        (failure,) = SeedCheck(seed, prospects, StopFlag()).judge("tiny", Meter()).failures
+    assert failure.error is ErrorName.READ_FAILED
 
 
 def test_a_stop_ends_it(models: Path, check: Check) -> None:
