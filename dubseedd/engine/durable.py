@@ -53,12 +53,17 @@ def write_file(
     draft = f"{DRAFT}{threading.get_ident()}"
     with suppress(FileNotFoundError):
         os.unlink(draft, dir_fd=desk)
-    with opened(draft, FRESH, at=desk, mode=mode) as descriptor:
-        os.fchmod(descriptor, mode)
-        with open(descriptor, "wb", closefd=False) as stream:
-            stream.writelines([data] if isinstance(data, bytes) else data)
-        os.fsync(descriptor)
-    os.rename(draft, name, src_dir_fd=desk, dst_dir_fd=folder)
+    try:
+        with opened(draft, FRESH, at=desk, mode=mode) as descriptor:
+            os.fchmod(descriptor, mode)
+            with open(descriptor, "wb", closefd=False) as stream:
+                stream.writelines([data] if isinstance(data, bytes) else data)
+            os.fsync(descriptor)
+        os.rename(draft, name, src_dir_fd=desk, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(draft, dir_fd=desk)
+        raise
     os.fsync(folder)
 
 
