@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import Manifest
+from dubseedd.core.sentence import shown
 from dubseedd.core.stick import check_files, check_room, room_needed
 from dubseedd.engine.durable import owned
 from dubseedd.engine.former import Former
@@ -29,8 +30,8 @@ from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.trouble import writing_stick
 from dubseedd.engine.workshop import Workshop
 from dubseedd.engine.writing import Writing
-from dubseedd.errors import Failure
-from dubseedd.names import MODEL_SIGNATURE
+from dubseedd.errors import Failure, SeedRefused
+from dubseedd.names import MODEL_SIGNATURE, ErrorName
 
 MAX_SIGNATURE_BYTES = 16 << 20
 
@@ -105,14 +106,17 @@ class Making:
         return missing
 
     def _write(self, paths: Collection[str]) -> None:
-        """Write these files, and wait until all that was written is on the disk."""
+        """Write these files, and wait until all that was written is on the disk. SeedRefused where one that was to stay
+        is another by now: SHA256SUMS lists what it was."""
         self._meter.enter(JobState.COPYING)
         began = time.monotonic()
         self._writing.write(paths)
         sync_file_system(self._new)
         self._write_seconds += time.monotonic() - began
         for path in paths:
-            self._kept.pop(path, None)
+            listed = self._kept.pop(path, None)
+            if listed and listed != self._writing.digests[path].sha256:
+                raise _changed(path)
 
     def _write_papers(self) -> Manifest:
         order, papers = self._order, self._papers
@@ -184,3 +188,11 @@ class Making:
             if will_stay:
                 raise
             return ()
+
+
+def _changed(path: str) -> SeedRefused:
+    return SeedRefused(
+        ErrorName.READ_FAILED,
+        f"{shown(path)} has changed meanwhile; wait until nobody writes to the model, and begin again",
+        file=path,
+    )

@@ -192,6 +192,19 @@ def test_a_model_that_grows_meanwhile_is_refused(model: Path, seed: Path) -> Non
     assert contents(seed) == {}
 
 
+def test_a_model_that_changes_before_what_was_to_stay_is_written_after_all_is_refused(model: Path, seed: Path) -> None:
+    """It has the size that it had, and nothing says what its digest has to be: SHA256SUMS lists the former one."""
+    make(model, seed)
+
+    def meanwhile(phase: JobState) -> None:
+        if phase is JobState.VERIFYING:
+            damage(seed / "models/tiny" / SHARD)
+            damage(model / SHARD)
+
+    with pytest.raises(Failure, match=f"^{SHARD} has changed meanwhile"):
+        make(model, seed, meanwhile=meanwhile)
+
+
 def test_a_signature_of_the_model_goes_along_and_no_file_is_added_to_what_it_signs(model: Path, seed: Path) -> None:
     (model / "model.sig").write_text("a signature")
     make(model, seed)
