@@ -1,5 +1,6 @@
 """A seed and a store as folders, and one sync from the one to the other."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,6 +79,22 @@ class Syncing:
 @pytest.fixture
 def sync(models: Path, store: Store, config: Config) -> Syncing:
     return Syncing(models, store, config)
+
+
+@pytest.fixture
+def removal_fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the disk fail whoever removes a file of this name."""
+    unlink = os.unlink
+
+    def failing(name: str) -> None:
+        def fail(path: str, *, dir_fd: int | None = None) -> None:
+            if path == name:
+                raise OSError(errno.EIO, "Input/output error")
+            unlink(path, dir_fd=dir_fd)
+
+        monkeypatch.setattr(os, "unlink", fail)
+
+    return failing
 
 
 @pytest.fixture

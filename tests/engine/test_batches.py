@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,22 @@ def test_what_a_sync_of_the_disk_has_failed_for_is_not_noted_by_the_next_one(
     assert store.staged_paths(digest) == frozenset()
     sync("tiny")
     assert sync.tools.meter.bytes_done == sum(map(len, files.values()))
+
+
+@pytest.mark.parametrize("path", ["config.json", "tokenizer.json"])
+def test_wrong_bytes_of_the_disk_are_told_although_the_copy_cannot_be_removed(
+    models: Path, sync: Syncing, store: Store, removal_fails: Callable[[str], None], path: str
+) -> None:
+    """One whose content is judged, and one that is only read back."""
+    write_bundle(models / "tiny", model_files())
+    sync("tiny", publish=False)
+    (digest,) = os.listdir(store.staging)
+    copy = Path(store.path) / ".dubseed/staging" / digest / "tree" / path
+    status = copy.stat()
+    copy.write_bytes(bytes(status.st_size))
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+    removal_fails(path)
+    for _ in range(2):
+        with pytest.raises(StoreTrouble) as trouble:
+            sync("tiny")
+        assert trouble.value.error is ErrorName.CHECKSUM_MISMATCH

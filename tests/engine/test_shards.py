@@ -189,6 +189,40 @@ def test_room_that_a_part_has_is_not_wanted_of_others_while_it_is_read_again(mod
     assert set(meter.wanted) == {0}
 
 
+SHARD = "model-00001-of-00002.safetensors"
+LARGE = model_files(shard_bytes=5_000_000)
+
+
+def test_wrong_bytes_of_the_seed_are_told_although_the_copy_cannot_be_removed(
+    models: Path, sync: Syncing, removal_fails: Callable[[str], None]
+) -> None:
+    overwrite(write_bundle(models / "tiny", LARGE) / SHARD, 4_000_000)
+    removal_fails(SHARD)
+    with pytest.raises(SeedRefused) as refused:
+        sync("tiny")
+    assert refused.value.error is ErrorName.CHECKSUM_MISMATCH
+
+
+def test_wrong_bytes_of_the_disk_are_told_although_the_copy_cannot_be_removed(
+    models: Path, sync: Syncing, in_store: InStore, removal_fails: Callable[[str], None]
+) -> None:
+    write_bundle(models / "tiny", LARGE)
+    removal_fails(SHARD)
+    tools = sync.fresh_tools()
+    tools.overlap.way = Way.APART
+    with_tools(sync, tools)
+
+    def damage(phase: JobState) -> None:
+        if phase is JobState.VERIFYING:
+            overwrite(staged(sync.store).with_name(SHARD), 4_000_000)
+
+    tools.meter.on_phase = damage
+    with pytest.raises(StoreTrouble) as trouble:
+        sync("tiny")
+    assert trouble.value.error is ErrorName.CHECKSUM_MISMATCH
+    assert not in_store("tiny").exists()
+
+
 class TestBesideTheCopy:
     """Reading back where it was found to cost no time."""
 
