@@ -1,7 +1,7 @@
 """The meter of a job: counters that worker threads write and the loop reads.
 
-Work is counted in bytes: each that is copied, and each that is read back. The percentage is of that work, so that it
-goes on evenly through both phases and never goes back.
+Work is counted in bytes: each that is copied, and each that is read back. The fraction is of that work, so that it goes
+on evenly through both phases. It goes back where work turns out to have been in vain; the percentage of a job does not.
 """
 
 import threading
