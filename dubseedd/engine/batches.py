@@ -30,7 +30,7 @@ from dubseedd.engine.records import record
 from dubseedd.engine.second_look import mismatch
 from dubseedd.engine.transfer import Transfer
 from dubseedd.engine.tree import Folders
-from dubseedd.engine.trouble import reading_seed, writing_store, wrong_on_disk
+from dubseedd.engine.trouble import reading_seed, writing_store
 from dubseedd.errors import SeedRefused
 
 AHEAD = 32
@@ -96,10 +96,9 @@ class Batches:
                     brought = 0
 
     def give_up(self, path: str) -> None:
-        """Forget a file that was brought, now or by an attempt before; on a failing disk it may stay where it is."""
+        """Forget a file that was brought, now or by an attempt before."""
         self._loose = [record for record in self._loose if record.path != path]
-        with suppress(OSError):
-            self._staging.forget(path)
+        self._staging.forget(path)
 
     def _announce(self, step: Step) -> tuple[Step, int]:
         """Open the file to copy; the store's own, or else the seed's."""
@@ -162,8 +161,7 @@ class Batches:
         self._meter.worked(file.size)
         found, expected = hashes.digests.blake3, self._staging.records[file.path].blake3
         if found != expected:
-            self.give_up(file.path)
-            raise wrong_on_disk(file.path, f"BLAKE3 {found}", expected)
+            raise self._transfer.wrong_on_disk(file.path, found, expected)
 
 
 def _ahead(items: Iterable[A], begin: Callable[[A], tuple[B, int]]) -> Generator[tuple[B, int], None, None]:

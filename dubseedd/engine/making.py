@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.manifest import Manifest
-from dubseedd.core.sentence import shown
 from dubseedd.core.stick import check_files, check_room, room_needed
 from dubseedd.engine.durable import owned
 from dubseedd.engine.former import Former
@@ -26,12 +25,13 @@ from dubseedd.engine.order import Order
 from dubseedd.engine.papers import Papers
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.reading_back import ReadingBack
+from dubseedd.engine.source import has_changed
 from dubseedd.engine.stop import StopFlag
 from dubseedd.engine.trouble import writing_stick
 from dubseedd.engine.workshop import Workshop
 from dubseedd.engine.writing import Writing
-from dubseedd.errors import Failure, SeedRefused
-from dubseedd.names import MODEL_SIGNATURE, ErrorName
+from dubseedd.errors import Failure
+from dubseedd.names import MODEL_SIGNATURE
 
 MAX_SIGNATURE_BYTES = 16 << 20
 
@@ -116,7 +116,7 @@ class Making:
         for path in paths:
             listed = self._kept.pop(path, None)
             if listed and listed != self._writing.digests[path].sha256:
-                raise _changed(path)
+                raise has_changed(path)
 
     def _write_papers(self) -> Manifest:
         order, papers = self._order, self._papers
@@ -188,11 +188,3 @@ class Making:
             if will_stay:
                 raise
             return ()
-
-
-def _changed(path: str) -> SeedRefused:
-    return SeedRefused(
-        ErrorName.READ_FAILED,
-        f"{shown(path)} has changed meanwhile; wait until nobody writes to the model, and begin again",
-        file=path,
-    )

@@ -113,8 +113,7 @@ class Shards:
                 with owned(target):
                     self._copy(source, target, back, hashes, lane)
                     if hashes.digests.sha256 != file.sha256:
-                        with suppress(OSError):
-                            self._staging.forget(file.path)
+                        self._staging.forget(file.path)
                         raise mismatch(seed, bundle, file, hashes, lane.lanes.stop)
                     self._record(target, file, hashes)
             finally:

@@ -36,6 +36,14 @@ class SourceFile:
     expected: Expected | None = None
 
 
+def has_changed(path: str) -> SeedRefused:
+    return SeedRefused(
+        ErrorName.READ_FAILED,
+        f"{shown(path)} has changed meanwhile; wait until nobody writes to the model, and begin again",
+        file=path,
+    )
+
+
 class Source:
     """An opened model. `files` and `faults` are by path; `name` is what a bundle of it may be called."""
 
@@ -59,11 +67,7 @@ class Source:
             descriptor = tree.open_file(self.root, self.files[path].place)
         try:
             if os.fstat(descriptor).st_size != self.files[path].size:
-                raise SeedRefused(
-                    ErrorName.READ_FAILED,
-                    f"{shown(path)} has changed meanwhile; wait until nobody writes to the model, and begin again",
-                    file=path,
-                )
+                raise has_changed(path)
             yield descriptor
         finally:
             os.close(descriptor)

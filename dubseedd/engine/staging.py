@@ -103,12 +103,13 @@ class Staging:
         return found
 
     def forget(self, path: str) -> None:
-        """Give a file up: it turned out to be wrong."""
+        """Give a file up: it turned out to be wrong. On a failing disk it may stay where it is, and the next sync
+        reads it back."""
         with self._lock:
             self.records.pop(path, None)
             self.marks.pop(path, None)
         folder, _, name = path.rpartition("/")
-        with owned(self.open_folder(folder)) as descriptor:
+        with suppress(OSError), owned(self.open_folder(folder)) as descriptor:
             os.unlink(name, dir_fd=descriptor)
 
     def prune(self, wanted: frozenset[str]) -> None:

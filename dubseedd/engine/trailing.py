@@ -8,7 +8,6 @@ A mark is the BLAKE3 of the first so many bytes, taken from the very bytes whose
 import os
 import threading
 import time
-from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, Self
 
@@ -18,7 +17,7 @@ from dubseedd.engine import copying, tree
 from dubseedd.engine.copying import Hashes
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.transfer import Transfer
-from dubseedd.engine.trouble import writing_store, wrong_on_disk
+from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import Cancelled, Failure, Interrupted
 
 SYNC_SECONDS = 1.0
@@ -56,9 +55,7 @@ class ReadBack:
         found = self._hashes.digests.blake3
         if found != mark.blake3:
             where = f" between bytes {begin:,} and {mark.offset:,}"
-            with suppress(OSError):
-                self._transfer.staging.forget(self.file.path)
-            raise wrong_on_disk(self.file.path, f"BLAKE3 {found}", mark.blake3, where)
+            raise self._transfer.wrong_on_disk(self.file.path, found, mark.blake3, where)
 
 
 class Trail:
