@@ -1,14 +1,19 @@
 """Rollback and removal, as jobs and calls beside everything else."""
 
+import os
+from hashlib import sha256
+
 import pytest
 
 from dubseedd.core.lifecycle import JobState
 from dubseedd.core.plan import Verdict
+from dubseedd.engine.store import Store
 from dubseedd.errors import CallRefused
-from dubseedd.names import ErrorName, EventName
+from dubseedd.names import ErrorName, EventName, Field
+from dubseedd.service.inhibitors import Inhibitor
 from dubseedd.service.requests import Requests
-from tests.support.bundles import contents, model_files, published, write_bundle
-from tests.support.world import World, conducted, served, updated
+from tests.support.bundles import contents, manifest_of, model_files, published, write_bundle
+from tests.support.world import World, conducted, served, served_all, updated
 
 OLD, NEW = model_files(seed=b"1"), model_files(seed=b"2")
 
@@ -49,6 +54,26 @@ async def test_what_is_removed_is_shown_no_more_and_is_new_to_the_stick(world: W
         assert not (world.folder / "store/tiny").exists()
         (seed,) = conductor.seeds.all.values()
         await world.until(lambda: seed.verdicts["tiny"] == Verdict.NEW)
+
+
+class Full(Store):
+    """On a disk that is full but for what its previous versions take."""
+
+    def free_bytes(self) -> int:
+        return 0 if os.listdir(self.previous) else 1 << 30
+
+
+async def test_a_previous_version_that_made_room_is_gone_on_d_bus_and_in_the_journal(world: World) -> None:
+    async with conducted(world, kind=Full) as conductor:
+        await updated(world, conductor, OLD, NEW)
+        held = conductor.inhibitors.take(Inhibitor("a test", "to see it before the end", 0))
+        world.plug(world.stick({"other": model_files(shard_bytes=50_000)}, uuid="u-3"))
+        await world.until(lambda: not conductor.shelf.bundles["tiny"].can_roll_back)
+        (event,) = (event for event in world.events if event.name is EventName.BUNDLE_REMOVED)
+        digest = sha256(manifest_of(OLD)).hexdigest()
+        assert (event.fields[Field.BUNDLE], event.fields[Field.MANIFEST]) == ("tiny", digest)
+        os.close(held)
+        await served_all(world, conductor)
 
 
 async def test_a_bundle_that_a_job_works_on_is_not_removed(world: World) -> None:
