@@ -21,10 +21,14 @@ from dubseedd.names import (
     MANAGER_INTERFACE,
     ROOT_PATH,
     SEED_INTERFACE,
+    ErrorName,
 )
 
 PROPERTIES = f"{DBUS}.Properties"
 OBJECT_MANAGER = f"{DBUS}.ObjectManager"
+
+JOB_OVER = (ErrorName.NOT_FOUND.full, f"{DBUS}.Error.UnknownObject")
+"""What is answered to the cancelling of a job that has ended, or is forgotten already."""
 
 LIMIT_SECONDS = 65.0
 EJECT_SECONDS = 90.0
@@ -171,8 +175,15 @@ class Client:
         (events,) = await self._call(ROOT_PATH, MANAGER_INTERFACE, "GetHistory", "u", most)
         return list(events)
 
-    async def cancel(self, job: JobView) -> None:
-        await self._call(job.path, JOB_INTERFACE, "Cancel")
+    async def cancel(self, job: JobView) -> bool:
+        """Cancel a job; False where it has ended meanwhile."""
+        try:
+            await self._call(job.path, JOB_INTERFACE, "Cancel")
+        except RemoteError as error:
+            if error.name not in JOB_OVER:
+                raise
+            return False
+        return True
 
     async def eject(self, seed: SeedView, **wanted: bool) -> None:
         """Let the daemon let go of a seed; with `lend` it leaves the seed alone for as long as we are connected."""

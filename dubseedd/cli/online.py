@@ -149,12 +149,11 @@ async def cancel(client: Client, options: argparse.Namespace) -> int:
     """Cancel jobs and wait for what becomes of them: one that is being published runs to its end."""
     running = [job for job in (await client.state()).jobs if job.state not in ("done", "failed", "cancelled")]
     chosen = [job for job in running if options.job in (None, job.id)]
-    if not chosen:
+    asked = [job.path for job in chosen if await client.cancel(job)]
+    if not asked:
         which = f"job {options.job} is not running" if options.job is not None else "no job is running"
         raise CallRefused(ErrorName.NOT_FOUND, f"{which}; dubseedctl status lists the jobs")
-    for job in chosen:
-        await client.cancel(job)
-    _, jobs = await finish(client, [job.path for job in chosen], quiet=True)
+    _, jobs = await finish(client, asked, quiet=True)
     for job in jobs:
         if job.state == "cancelled":
             print(f"job {job.id} ({job.bundle}) is cancelled; what was verified is kept")

@@ -9,7 +9,7 @@ from dbus_next import Message
 
 from dubseedd.adapters.messages import DBUS, DBUS_PATH, CallFailed, Variant
 from dubseedd.cli.asking import complaint_of
-from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE
+from dubseedd.names import BUS_NAME, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE, ErrorName
 from tests.cli.conftest import LIMIT_SECONDS, MANAGER, Connect, Ctl, ToyDaemon, ended
 from tests.support.schema import document
 from tests.support.terminal import Terminal
@@ -129,6 +129,40 @@ async def test_a_job_that_could_not_be_cancelled_any_more_is_not_called_cancelle
     assert said.status == 1
     assert "cancelled; " not in said.out
     assert "done" in said.err
+
+
+async def test_a_job_that_has_ended_since_the_listing_keeps_no_other_from_being_cancelled(
+    toy: ToyDaemon, start_ctl: Ctl
+) -> None:
+    first, ended_first, forgotten = (toy.show_job(number) for number in (1, 2, 3))
+
+    def cancel(path: str, args: list[Any]) -> list[Any]:
+        if path == ended_first:
+            toy.end_job(ended_first, "done")
+            toy.tree.remove(forgotten)
+            raise CallFailed(ErrorName.NOT_FOUND.full, "job 2 has ended already; there is nothing to cancel")
+        toy.end_job(path, "cancelled")
+        return []
+
+    last = toy.show_job(4)
+    toy.on["Cancel"] = cancel
+    said = await ended(await start_ctl("cancel"))
+    assert (said.status, said.err) == (0, "")
+    assert [line.partition(" (")[0] for line in said.out.splitlines()] == ["job 1", "job 4"]
+    assert [call.path for call in toy.calls] == [first, ended_first, last]
+
+
+async def test_where_every_job_has_ended_since_the_listing_there_was_nothing_to_cancel(
+    toy: ToyDaemon, start_ctl: Ctl
+) -> None:
+    def cancel(path: str, args: list[Any]) -> list[Any]:
+        raise CallFailed(ErrorName.NOT_FOUND.full, "job 1 has ended already; there is nothing to cancel")
+
+    toy.show_job(1)
+    toy.on["Cancel"] = cancel
+    for words, told in ((("cancel",), "no job is running"), (("cancel", "1"), "job 1 is not running")):
+        said = await ended(await start_ctl(*words))
+        assert said == (1, "", f"dubseedctl: {told}; dubseedctl status lists the jobs\n")
 
 
 async def test_names_on_a_stick_cannot_speak_to_the_terminal(toy: ToyDaemon, start_ctl: Ctl) -> None:
