@@ -76,7 +76,7 @@ async def sync(client: Client, options: argparse.Namespace) -> int:
     paths = await client.sync(options.seed or "", options.bundle or "", wanted)
     state, jobs = await finish(client, paths, quiet=options.json)
     status = outcome("sync", jobs, as_json=options.json)
-    refused = _refused(state.seeds, options)
+    refused = _refused(state.seeds, jobs, options)
     reasons = await _reasons(client) if refused else {}
     for seed, name, verdict in refused:
         reason = reasons.get((seed, name)) or f"{name} is refused ({verdict}); see journalctl -u dubseedd"
@@ -85,14 +85,18 @@ async def sync(client: Client, options: argparse.Namespace) -> int:
     return FAILED if refused else status
 
 
-def _refused(seeds: Sequence[SeedView], options: argparse.Namespace) -> list[tuple[str, str, str]]:
-    """(UUID of the seed, name, verdict) of what was asked for and is refused: it has no job."""
+def _refused(
+    seeds: Sequence[SeedView], jobs: Sequence[JobView], options: argparse.Namespace
+) -> list[tuple[str, str, str]]:
+    """(UUID of the seed, name, verdict) of what was asked for and is refused: it has no job. A verdict from before the
+    job may still stand for a moment after its end."""
+    taken = {(job.seed, job.bundle) for job in jobs}
     return [
         (seed.uuid, name, verdict.removeprefix(ERROR_PREFIX))
         for seed in seeds
         if options.seed in (None, seed.uuid, seed.device)
         for name, _, _, verdict in seed.bundles
-        if verdict.startswith(ERROR_PREFIX) and options.bundle in (None, name)
+        if verdict.startswith(ERROR_PREFIX) and options.bundle in (None, name) and (seed.path, name) not in taken
     ]
 
 

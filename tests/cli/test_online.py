@@ -193,6 +193,16 @@ async def test_what_is_refused_has_no_job_and_is_a_failure_all_the_same(toy: Toy
     assert (await ended(await start_ctl("sync", "--bundle", "tiny"))).status == 0
 
 
+async def test_what_a_job_has_taken_is_not_refused_whatever_was_said_of_it_before(
+    toy: ToyDaemon, start_ctl: Ctl
+) -> None:
+    """As after a Conflict that this very job has decided: the seed is judged again only when the job has ended."""
+    seed = toy.show_seed(Bundles=[["tiny", 1, "", "org.dubnium.Seed1.Error.Conflict"]])
+    toy.on["Sync"] = lambda path, args: [[toy.show_job(1, Seed=seed, State="done")]]
+    said = await ended(await start_ctl("sync", "--seed", "/dev/sdb1", "--bundle", "tiny"))
+    assert (said.status, said.err) == (0, "")
+
+
 async def test_why_it_is_refused_is_told_in_the_words_of_the_journal(toy: ToyDaemon, start_ctl: Ctl) -> None:
     def event(message: str, **more: str) -> dict[str, Variant]:
         told = {"message": message, "dubseed_event": "bundle-refused", "dubseed_bundle": "bad", **more}
