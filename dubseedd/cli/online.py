@@ -89,12 +89,13 @@ def _refused(
     seeds: Sequence[SeedView], jobs: Sequence[JobView], options: argparse.Namespace
 ) -> list[tuple[str, str, str]]:
     """(UUID of the seed, name, verdict) of what was asked for and is refused: it has no job. A verdict from before the
-    job may still stand for a moment after its end."""
+    job may still stand for a moment after its end. A seed that a job reads was asked for, whatever it was called by."""
     taken = {(job.seed, job.bundle) for job in jobs}
+    read = {job.seed for job in jobs}
     return [
         (seed.uuid, name, verdict.removeprefix(ERROR_PREFIX))
         for seed in seeds
-        if options.seed in (None, seed.uuid, seed.device)
+        if options.seed in (None, seed.uuid, seed.device) or seed.path in read
         for name, _, _, verdict in seed.bundles
         if verdict.startswith(ERROR_PREFIX) and options.bundle in (None, name) and (seed.path, name) not in taken
     ]

@@ -193,6 +193,20 @@ async def test_what_is_refused_has_no_job_and_is_a_failure_all_the_same(toy: Toy
     assert (await ended(await start_ctl("sync", "--bundle", "tiny"))).status == 0
 
 
+@pytest.mark.parametrize("afterwards", ["/run/media/me/DUB-SEED", ""])
+async def test_what_is_refused_of_a_seed_named_by_its_mount_point_is_told(
+    toy: ToyDaemon, start_ctl: Ctl, afterwards: str
+) -> None:
+    """The mount may be the daemon's own, and gone when the job is done."""
+    offers = [["tiny", 1, "", "new"], ["bad", 1, "", "org.dubnium.Seed1.Error.UnsafeModel"]]
+    seed = toy.show_seed(Bundles=offers, MountPoint=afterwards)
+    toy.on["Sync"] = lambda path, args: [[toy.show_job(1, Seed=seed, State="done")]]
+    toy.on["GetHistory"] = lambda path, args: [[]]
+    said = await ended(await start_ctl("sync", "--seed", "/run/media/me/DUB-SEED"))
+    assert said.status == 1
+    assert said.err == "dubseedctl: bad is refused (UnsafeModel); see journalctl -u dubseedd\n"
+
+
 async def test_what_a_job_has_taken_is_not_refused_whatever_was_said_of_it_before(
     toy: ToyDaemon, start_ctl: Ctl
 ) -> None:
