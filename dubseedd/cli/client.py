@@ -1,7 +1,7 @@
 """The daemon as dubseedctl sees it: its objects as frozen values, its methods as calls."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
@@ -45,8 +45,11 @@ class Client:
         self._connection = connection
         self._news = asyncio.Event()
         self._errors: dict[str, Error] = {}
-        self._ended: dict[str, tuple[str, JobView]] = {}
-        """The jobs that have ended since we listen, by path, with who said so: the daemon forgets them in time."""
+        self._ended: dict[str, JobView] = {}
+        """The jobs that have ended since we listen, by path: the daemon forgets them in time."""
+        self._owner: str | None = None
+        """The unique name of the daemon, "" while there is none, None until we know. Anybody may send us a signal: only
+        the daemon's own are believed."""
         self._lost = self._away = False
         self._interactive = somebody_is_there()
 
@@ -60,39 +63,51 @@ class Client:
         connection = await Connection.open()
         try:
             client = cls(connection)
+            changes = Match(sender=DBUS, member="NameOwnerChanged", arg0=BUS_NAME)
+            await connection.subscribe(changes, client._on_owner)
+            await client._find_owner()
+            client._away = not wakes and not client._owner
             await connection.subscribe(Match(sender=BUS_NAME, below=ROOT_PATH), client._on_signal)
-            gone = Match(sender=DBUS, member="NameOwnerChanged", arg0=BUS_NAME)
-            await connection.subscribe(gone, client._on_owner)
-            if not wakes:
-                (there,) = await connection.call(DBUS, DBUS_PATH, DBUS, "NameHasOwner", "s", [BUS_NAME])
-                client._away = not there
             yield client
         finally:
             await connection.close()
 
+    async def _find_owner(self) -> None:
+        """Who the daemon is now; what a signal has said of it meanwhile is newer."""
+        try:
+            (owner,) = await self._connection.call(DBUS, DBUS_PATH, DBUS, "GetNameOwner", "s", [BUS_NAME])
+        except RemoteError:
+            owner = ""
+        if self._owner is None:
+            self._owner = owner
+
     def _on_signal(self, signal: Signal) -> None:
+        if signal.sender != self._owner:
+            return
         if (signal.interface, signal.member) == (JOB_INTERFACE, "Completed"):
             _, name, sentence = signal.body
             self._errors[signal.path] = Error(name, sentence)
         elif (signal.interface, signal.member) == (MANAGER_INTERFACE, "JobRemoved"):
             number, path, bundle, result = signal.body
-            job = JobView(path, number, "", bundle, result, error=self._errors.pop(path, NO_ERROR))
-            self._ended[path] = (signal.sender, job)
+            error = self._errors.pop(path, NO_ERROR)
+            self._ended[path] = JobView(path, number, "", bundle, result, error=error)
         self._news.set()
 
     def _on_owner(self, signal: Signal) -> None:
-        _, former, following = signal.body
+        _, former, self._owner = signal.body
         if former:
             self._lost = True
+            self._errors.clear()
             self._ended.clear()
-        self._away = not following
+        self._away = not self._owner
         self._news.set()
 
     async def state(self) -> State:
         (manager,) = await self._call(ROOT_PATH, PROPERTIES, "GetAll", "s", MANAGER_INTERFACE)
         (objects,) = await self._call(ROOT_PATH, OBJECT_MANAGER, "GetManagedObjects")
         try:
-            jobs = (*_views(JobView, JOB_INTERFACE, objects), *await self._forgotten(objects))
+            forgotten = (job for path, job in self._ended.items() if path not in objects)
+            jobs = (*_views(JobView, JOB_INTERFACE, objects), *forgotten)
             return State(
                 manager=view(ManagerView, manager),
                 seeds=_views(SeedView, SEED_INTERFACE, objects),
@@ -106,19 +121,11 @@ class Client:
                 UNREACHABLE,
             ) from error
 
-    async def _forgotten(self, objects: Mapping[str, Any]) -> list[JobView]:
-        """The jobs that ended while we listened and that the daemon shows no more. Anybody may send us a signal, so
-        only the daemon's own are believed."""
-        ended = [(sender, job) for path, (sender, job) in self._ended.items() if path not in objects]
-        if not ended:
-            return []
-        (owner,) = await self._connection.call(DBUS, DBUS_PATH, DBUS, "GetNameOwner", "s", [BUS_NAME])
-        return [job for sender, job in ended if sender == owner]
-
     async def states(self, *, patient: bool = False) -> AsyncIterator[State]:
         """The state now, and again after each change, until the caller has seen enough.
 
-        A daemon that goes away takes its jobs with it: a Complaint, or for the patient a state with nothing in it.
+        A daemon that goes away takes its jobs with it: a Complaint, or for the patient a state with nothing in it. Of a
+        job that has ended and is forgotten, the patient are told once.
         """
         while True:
             self._news.clear()
@@ -132,8 +139,14 @@ class Client:
                 if not self._lost:
                     raise
                 continue
+            if patient:
+                self._let_go_of(job for job in state.jobs if job.ended)
             yield state
             await self._something_new()
+
+    def _let_go_of(self, told: Iterable[JobView]) -> None:
+        for job in told:
+            self._ended.pop(job.path, None)
 
     async def _something_new(self) -> None:
         lost = asyncio.ensure_future(self._connection.lost())
