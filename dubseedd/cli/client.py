@@ -30,6 +30,8 @@ OBJECT_MANAGER = f"{DBUS}.ObjectManager"
 JOB_OVER = (ErrorName.NOT_FOUND.full, f"{DBUS}.Error.UnknownObject")
 """What is answered to the cancelling of a job that has ended, or is forgotten already."""
 
+RETRY_SECONDS = 1.0
+"""Until a daemon that has refused to show itself is asked again, unless it says something first."""
 LIMIT_SECONDS = 65.0
 EJECT_SECONDS = 90.0
 PASSWORD_SECONDS = 600.0
@@ -138,6 +140,7 @@ class Client:
             except RemoteError:
                 if not self._lost:
                     raise
+                await self._something_new(RETRY_SECONDS)
                 continue
             if patient:
                 self._let_go_of(job for job in state.jobs if job.ended)
@@ -148,10 +151,10 @@ class Client:
         for job in told:
             self._ended.pop(job.path, None)
 
-    async def _something_new(self) -> None:
+    async def _something_new(self, limit_seconds: float | None = None) -> None:
         lost = asyncio.ensure_future(self._connection.lost())
         news = asyncio.ensure_future(self._news.wait())
-        await asyncio.wait({lost, news}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({lost, news}, timeout=limit_seconds, return_when=asyncio.FIRST_COMPLETED)
         lost.cancel()
         news.cancel()
 
