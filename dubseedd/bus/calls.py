@@ -31,6 +31,8 @@ T = TypeVar("T")
 SYNC_OPTIONS: Mapping[str, type] = {"dry-run": bool, "require-manifest-sha256": str, "replace-foreign": bool}
 EJECT_OPTIONS: Mapping[str, type] = {"power-off": bool, "lend": bool}
 NO_OPTIONS: Mapping[str, type] = {}
+NAMED_AT = {Action.MANAGE: 0, Action.REPLACE_FOREIGN: 1}
+"""Which argument of a call to the manager names the bundle that somebody is asked about, by action."""
 
 
 class Method(NamedTuple):
@@ -76,7 +78,7 @@ class Calls:
     async def _authorise(self, call: IncomingCall, action: Action) -> None:
         """Ask for an action. It may take minutes: whatever is read of our state has to be read after it."""
         details = {"method": call.member, "object": call.path}
-        named = call.body[0] if (call.interface, action) == (MANAGER_INTERFACE, Action.MANAGE) else ""
+        named = call.body[NAMED_AT[action]] if call.interface == MANAGER_INTERFACE and action in NAMED_AT else ""
         if bundle := self._bundles.get(faces.bundle_path(named) if named else call.path):
             details["bundle"] = bundle
         await self._authority.authorise(call.sender, action, interactive=call.interactive, details=details)

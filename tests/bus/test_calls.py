@@ -12,7 +12,7 @@ from dubseedd.core.config import Automatic, Config, SeedConfig, StoreConfig, Syn
 from dubseedd.core.lifecycle import JobState
 from dubseedd.engine.syncing import Wish
 from dubseedd.names import JOB_INTERFACE, MANAGER_INTERFACE, ROOT_PATH, SEED_INTERFACE, Action, ErrorName
-from tests.support.bundles import model_files
+from tests.support.bundles import model_files, write_bundle
 from tests.support.world import LABEL, World, conducted
 
 FILES = model_files()
@@ -26,11 +26,13 @@ class Anybody:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Action, bool]] = []
+        self.details: dict[Action, Mapping[str, str]] = {}
 
     async def authorise(
         self, sender: str, action: Action, *, interactive: bool = False, details: Mapping[str, str] | None = None
     ) -> None:
         self.asked.append((action, interactive))
+        self.details[action] = details or {}
         self.meanwhile()
 
     async def uid_of(self, sender: str) -> int:
@@ -97,3 +99,18 @@ async def test_replace_foreign_takes_a_second_permission(world: World, config: C
         call = called(ROOT_PATH, MANAGER_INTERFACE, "Sync", "", "", options, interactive=True)
         await Calls(conductor, authority)(call)
         assert authority.asked == [(Action.SYNC, True), (Action.REPLACE_FOREIGN, True)]
+
+
+@pytest.mark.parametrize(("bundle", "told"), [("theirs", "theirs"), ("tiny", None), ("", None)])
+async def test_who_lets_a_folder_be_replaced_is_told_which_but_never_in_the_words_of_a_stranger(
+    world: World, config: Config, bundle: str, told: str | None
+) -> None:
+    """`theirs` is in the store; of what is not, the name is only what the caller says."""
+    write_bundle(world.folder / "store/theirs", FILES)
+    async with conducted(world, config) as conductor:
+        authority = Anybody()
+        world.plug(world.stick({"tiny": FILES, "theirs": FILES}))
+        await Calls(conductor, authority)(
+            called(ROOT_PATH, MANAGER_INTERFACE, "Sync", "", bundle, {"replace-foreign": True})
+        )
+        assert authority.details[Action.REPLACE_FOREIGN].get("bundle") == told
