@@ -140,6 +140,11 @@ class Calls:
 
     async def _eject(self, call: IncomingCall) -> list[Any]:
         options = parse_options(call.body[0], EJECT_OPTIONS)
+        if options.get("lend") and options.get("power-off"):
+            raise CallRefused(
+                ErrorName.INVALID_ARGS,
+                "a seed that is lent cannot be powered off, it is about to be written to; ask for one of the two",
+            )
         seed = self._seed(call.path)
         if options.get("lend"):
             await self._requests.lend(seed, lambda: self._authority.until_gone(call.sender))

@@ -114,3 +114,14 @@ async def test_who_lets_a_folder_be_replaced_is_told_which_but_never_in_the_word
             called(ROOT_PATH, MANAGER_INTERFACE, "Sync", "", bundle, {"replace-foreign": True})
         )
         assert authority.details[Action.REPLACE_FOREIGN].get("bundle") == told
+
+
+async def test_a_seed_is_not_lent_and_powered_off_at_once(world: World, config: Config) -> None:
+    async with conducted(world, config) as conductor:
+        calls = Calls(conductor, Anybody())
+        world.plug(world.stick({"tiny": FILES}))
+        (seed,) = conductor.seeds.all.values()
+        with pytest.raises(CallFailed, match="ask for one of the two") as refused:
+            await calls(called(faces.seed_path(seed), SEED_INTERFACE, "Eject", {"lend": True, "power-off": True}))
+        assert refused.value.name == ErrorName.INVALID_ARGS.full
+        assert not seed.lent
