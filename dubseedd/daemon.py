@@ -25,7 +25,7 @@ from dubseedd.adapters.inotify import Inotify
 from dubseedd.adapters.journal import QueuedRecorder, install_logging, journal_sink
 from dubseedd.adapters.link import Link
 from dubseedd.adapters.logind import Logind
-from dubseedd.adapters.messages import RemoteError
+from dubseedd.adapters.messages import BusGone, RemoteError
 from dubseedd.adapters.notify import ServiceManager
 from dubseedd.adapters.polkit import Polkit
 from dubseedd.adapters.udev import UdevDevices
@@ -193,6 +193,18 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _sentence(error: OSError | RemoteError | Failure) -> str:
+    """Why the daemon cannot run."""
+    match error:
+        case Failure():
+            return error.sentence
+        case BusGone() | TimeoutError() | RemoteError():
+            return f"the system bus cannot be used: {error}; is dbus.service running?"
+        case OSError():
+            what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
+            return f"dubseedd cannot run ({what}); mend that, and start it again: systemctl restart dubseedd"
+
+
 def main(argv: list[str] | None = None) -> int:
     """The daemon as a program; returns its exit status."""
     options = _options(argv)
@@ -213,11 +225,8 @@ def main(argv: list[str] | None = None) -> int:
     status = 0
     try:
         asyncio.run(_serve(config, options.config, store, recorder))
-    except (OSError, RemoteError) as error:
-        log.error("the system bus cannot be used: %s; is dbus.service running?", error)  # noqa: TRY400 - no bug of ours
-        status = EXIT_FAILED
-    except Failure as failure:
-        log.error("%s", failure.sentence)  # noqa: TRY400 - the sentence says it all
+    except (OSError, RemoteError, Failure) as error:
+        log.error("%s", _sentence(error))  # noqa: TRY400 - the sentence says it all
         status = EXIT_FAILED
     recorder.close()
     logging.shutdown()

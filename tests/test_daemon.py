@@ -57,6 +57,15 @@ def test_a_bus_that_does_not_answer_is_a_failed_start(start: Start, silent_bus: 
     assert "the system bus cannot be used: the bus did not answer within 0.5 s" in told
 
 
+def test_what_else_the_system_refuses_is_not_told_as_trouble_with_the_bus(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("no folder")
+    process = start()
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"dubseedd cannot run ({tmp_path}/run: File exists); mend that" in told
+    assert "the system bus" not in told
+
+
 def test_sigterm_ends_a_start_that_hangs(start: Start, silent_bus: socket.socket) -> None:
     process = start()
     with silent_bus.accept()[0]:
