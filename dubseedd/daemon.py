@@ -42,6 +42,7 @@ from dubseedd.errors import Failure
 from dubseedd.names import BUS_NAME, RUNTIME_FOLDER
 from dubseedd.service.board import Listener
 from dubseedd.service.conductor import Conductor, runtime_folder
+from dubseedd.service.errands import Errands
 from dubseedd.service.metrics import Metrics
 
 log = logging.getLogger("dubseedd")
@@ -91,6 +92,7 @@ class Daemon:
             runtime_folder=runtime_folder(RUNTIME_FOLDER),
         )
         self._tree = ObjectTree(Calls(self._conductor, Polkit(self._asking)))
+        self._errands = Errands()
         self._stopping = asyncio.Event()
         self._reload_asked = asyncio.Event()
 
@@ -124,7 +126,7 @@ class Daemon:
             await link.open()
             undo.push_async_callback(link.close)
         for helper in (self._asking.keep(), self._serving.keep(), self._pet()):
-            undo.callback(asyncio.get_running_loop().create_task(helper).cancel)
+            undo.callback(self._errands.run(helper).cancel)
         await self._conductor.start()
         self._manager.ready(self._conductor.status)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)

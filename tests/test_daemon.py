@@ -1,4 +1,4 @@
-"""The daemon, started on a bus that is silent."""
+"""The daemon as a process, on a bus that is silent or has nobody else on it."""
 
 import os
 import signal
@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine import Machine
+
 Start = Callable[..., "subprocess.Popen[str]"]
 RUN = "import sys; from dubseedd.daemon import main; sys.exit(main())"
+CUT_SHORT = """
+from dubseedd.adapters.link import Link
+async def keep(link):
+    raise RuntimeError("a bug in keep")
+Link.keep = keep
+"""
 IMPATIENT = "from dubseedd.adapters import mended; mended.CONNECT_LIMIT_SECONDS = 0.5"
 
 
@@ -27,16 +35,16 @@ def silent_bus(tmp_path: Path) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def start(tmp_path: Path, silent_bus: socket.socket) -> Iterator[Start]:
-    """Starts a daemon on that bus, after `code`."""
+    """Starts a daemon on that bus, or another, after `code`."""
     started: list[subprocess.Popen[str]] = []
     config = tmp_path / "dubseedd.toml"
-    config.write_text(f'store.path = "{tmp_path}/store"\n')
+    config.write_text(f'store.path = "{tmp_path}/store"\nseed.label = "NOBODYS"\n')
     environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={silent_bus.getsockname()}"}
 
-    def start(code: str = "") -> "subprocess.Popen[str]":
+    def start(code: str = "", **more: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [sys.executable, "-c", f"{code}\n{RUN}", "--config", str(config)],
-            env={**environment, "RUNTIME_DIRECTORY": str(tmp_path / "run")},
+            env={**environment, "RUNTIME_DIRECTORY": str(tmp_path / "run"), **more},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -47,6 +55,20 @@ def start(tmp_path: Path, silent_bus: socket.socket) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """Where systemd is told how the daemon is."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        yield manager
+
+
+def until_ready(manager: socket.socket) -> None:
+    while not manager.recv(4096).startswith(b"READY=1"):
+        pass
 
 
 def test_a_bus_that_does_not_answer_is_a_failed_start(start: Start, silent_bus: socket.socket) -> None:
@@ -74,14 +96,22 @@ def test_sigterm_ends_a_start_that_hangs(start: Start, silent_bus: socket.socket
 
 
 def test_a_reload_in_the_middle_of_the_start_waits_for_its_end(
-    start: Start, silent_bus: socket.socket, tmp_path: Path
+    start: Start, silent_bus: socket.socket, manager: socket.socket
 ) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(20)
-        process = start(f"import os; os.environ['NOTIFY_SOCKET'] = {manager.getsockname()!r}")
-        with silent_bus.accept()[0]:
-            process.send_signal(signal.SIGHUP)
-            process.send_signal(signal.SIGTERM)
-            assert manager.recv(4096).startswith(b"STOPPING=1"), "it is neither reloading nor ready"
-            assert process.wait(5) == 0
+    process = start(NOTIFY_SOCKET=manager.getsockname())
+    with silent_bus.accept()[0]:
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert manager.recv(4096).startswith(b"STOPPING=1"), "it is neither reloading nor ready"
+        assert process.wait(5) == 0
+
+
+def test_what_ends_the_keeping_of_a_connection_by_a_bug_is_in_the_journal(
+    start: Start, bus: Machine, manager: socket.socket
+) -> None:
+    process = start(CUT_SHORT, DBUS_SYSTEM_BUS_ADDRESS=bus.bus_address, NOTIFY_SOCKET=manager.getsockname())
+    until_ready(manager)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "RuntimeError: a bug in keep" in told
