@@ -171,7 +171,8 @@ class Daemon:
             log.error("the configuration is left as it was: %s", error)  # noqa: TRY400 - the sentence says it all
         else:
             self._conductor.reconfigure(config)
-        self._manager.ready(self._conductor.status)
+        finally:  # systemd waits for it, also where there is a bug
+            self._manager.ready(self._conductor.status)
 
 
 async def _serve(config: Config, config_file: str | None, store: Store, recorder: QueuedRecorder) -> None:

@@ -20,6 +20,12 @@ async def keep(link):
     raise RuntimeError("a bug in keep")
 Link.keep = keep
 """
+CANNOT_RELOAD = """
+from dubseedd.service.conductor import Conductor
+def reconfigure(conductor, config):
+    raise RuntimeError("a bug in reconfigure")
+Conductor.reconfigure = reconfigure
+"""
 IMPATIENT = "from dubseedd.adapters import mended; mended.CONNECT_LIMIT_SECONDS = 0.5"
 
 
@@ -66,8 +72,8 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
         yield manager
 
 
-def until_ready(manager: socket.socket) -> None:
-    while not manager.recv(4096).startswith(b"READY=1"):
+def until(told: bytes, manager: socket.socket) -> None:
+    while not manager.recv(4096).startswith(told):
         pass
 
 
@@ -110,8 +116,22 @@ def test_what_ends_the_keeping_of_a_connection_by_a_bug_is_in_the_journal(
     start: Start, bus: Machine, manager: socket.socket
 ) -> None:
     process = start(CUT_SHORT, DBUS_SYSTEM_BUS_ADDRESS=bus.bus_address, NOTIFY_SOCKET=manager.getsockname())
-    until_ready(manager)
+    until(b"READY=1", manager)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "RuntimeError: a bug in keep" in told
+
+
+def test_a_reload_that_ends_by_a_bug_keeps_systemd_waiting_for_nothing(
+    start: Start, bus: Machine, manager: socket.socket
+) -> None:
+    process = start(CANNOT_RELOAD, DBUS_SYSTEM_BUS_ADDRESS=bus.bus_address, NOTIFY_SOCKET=manager.getsockname())
+    until(b"READY=1", manager)
+    process.send_signal(signal.SIGHUP)
+    until(b"RELOADING=1", manager)
+    until(b"READY=1", manager)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "RuntimeError: a bug in reconfigure" in told
