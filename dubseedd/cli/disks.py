@@ -83,7 +83,7 @@ def mounted(device: BlockDevice, options: tuple[str, ...]) -> Iterator[tuple[str
     """(mount point, did we mount it) of a device; what we have mounted is unmounted at the end of the block.
 
     Where that cannot be, what was read of it stands, and that is only told; one that was written to may not be pulled
-    out, which is a StoreTrouble.
+    out, which is a StoreTrouble. Where it takes long, that is told, too.
     """
     from dubseedd.service.patience import unmounted  # noqa: PLC0415 - it loads asyncio
 
@@ -95,8 +95,12 @@ def mounted(device: BlockDevice, options: tuple[str, ...]) -> Iterator[tuple[str
     finally:
         if ours:
             try:
-                with_udisks(lambda disks: unmounted(lambda: disks.filesystems.unmount(device)))
+                with_udisks(lambda disks: unmounted(lambda: disks.filesystems.unmount(device), overdue=_say))
             except (StoreTrouble, Complaint) as trouble:
                 if written:
                     raise
                 complain(str(trouble))
+
+
+def _say(trouble: StoreTrouble) -> None:
+    complain(trouble.sentence)
