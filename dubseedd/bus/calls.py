@@ -35,8 +35,8 @@ NAMED_AT = {Action.MANAGE: 0, Action.REPLACE_FOREIGN: 1}
 """Which argument of a call to the manager names the bundle that somebody is asked about, by action."""
 
 
-class Method(NamedTuple):
-    """What a method needs to be allowed (None: nothing), and what it does."""
+class Handler(NamedTuple):
+    """What the calls of a method need to be allowed (None: nothing), and what answers them."""
 
     action: Action | None
     run: Callable[[IncomingCall], Awaitable[list[Any]]]
@@ -49,29 +49,29 @@ class Calls:
         self._conductor = conductor
         self._requests = Requests(conductor)
         self._authority = authority
-        self._methods: Mapping[tuple[str, str], Method] = {
-            (MANAGER_INTERFACE, "Scan"): Method(Action.SYNC, self._scan),
-            (MANAGER_INTERFACE, "Sync"): Method(Action.SYNC, self._sync),
-            (MANAGER_INTERFACE, "Verify"): Method(Action.VERIFY, self._verify),
-            (MANAGER_INTERFACE, "Rollback"): Method(Action.MANAGE, self._roll_back),
-            (MANAGER_INTERFACE, "Remove"): Method(Action.MANAGE, self._remove),
-            (MANAGER_INTERFACE, "Inhibit"): Method(Action.INHIBIT, self._inhibit),
-            (MANAGER_INTERFACE, "GetHistory"): Method(None, self._history),
-            (SEED_INTERFACE, "Sync"): Method(Action.SYNC, self._sync_seed),
-            (SEED_INTERFACE, "Eject"): Method(Action.EJECT, self._eject),
-            (BUNDLE_INTERFACE, "Verify"): Method(Action.VERIFY, self._verify_bundle),
-            (BUNDLE_INTERFACE, "Rollback"): Method(Action.MANAGE, self._roll_back),
-            (BUNDLE_INTERFACE, "Remove"): Method(Action.MANAGE, self._remove),
-            (JOB_INTERFACE, "Cancel"): Method(Action.CANCEL, self._cancel),
+        self._handlers: Mapping[tuple[str, str], Handler] = {
+            (MANAGER_INTERFACE, "Scan"): Handler(Action.SYNC, self._scan),
+            (MANAGER_INTERFACE, "Sync"): Handler(Action.SYNC, self._sync),
+            (MANAGER_INTERFACE, "Verify"): Handler(Action.VERIFY, self._verify),
+            (MANAGER_INTERFACE, "Rollback"): Handler(Action.MANAGE, self._roll_back),
+            (MANAGER_INTERFACE, "Remove"): Handler(Action.MANAGE, self._remove),
+            (MANAGER_INTERFACE, "Inhibit"): Handler(Action.INHIBIT, self._inhibit),
+            (MANAGER_INTERFACE, "GetHistory"): Handler(None, self._history),
+            (SEED_INTERFACE, "Sync"): Handler(Action.SYNC, self._sync_seed),
+            (SEED_INTERFACE, "Eject"): Handler(Action.EJECT, self._eject),
+            (BUNDLE_INTERFACE, "Verify"): Handler(Action.VERIFY, self._verify_bundle),
+            (BUNDLE_INTERFACE, "Rollback"): Handler(Action.MANAGE, self._roll_back),
+            (BUNDLE_INTERFACE, "Remove"): Handler(Action.MANAGE, self._remove),
+            (JOB_INTERFACE, "Cancel"): Handler(Action.CANCEL, self._cancel),
         }
 
     async def __call__(self, call: IncomingCall) -> list[Any]:
         """The return values of one call; CallFailed with what the caller is told."""
-        method = self._methods[call.interface, call.member]
+        handler = self._handlers[call.interface, call.member]
         try:
-            if method.action is not None:
-                await self._authorise(call, method.action)
-            return await method.run(call)
+            if handler.action is not None:
+                await self._authorise(call, handler.action)
+            return await handler.run(call)
         except Failure as failure:
             raise CallFailed(*failure.pair) from failure
 
