@@ -38,7 +38,7 @@ def _lends(aside: Aside, node: str) -> bool:
 
 
 async def _lend(client: Client, node: str) -> bool:
-    """Ask again while the daemon still looks at it."""
+    """Ask again while the daemon still looks at it; a seed that it has lent to somebody else is busy for longer."""
     async for state in client.states():
         seed = next((seed for seed in state.seeds if seed.device == node), None)
         if seed is None:
@@ -46,7 +46,7 @@ async def _lend(client: Client, node: str) -> bool:
         try:
             await client.eject(seed, lend=True)
         except RemoteError as error:
-            if error.name != ErrorName.BUSY.full:
+            if error.name != ErrorName.BUSY.full or seed.error.name == ErrorName.BUSY.full:
                 raise
             continue
         return True

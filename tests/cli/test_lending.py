@@ -80,6 +80,18 @@ async def test_while_the_daemon_still_looks_at_it_it_is_asked_again(toy: ToyDaem
     assert len(toy.calls) == 2
 
 
+async def test_a_stick_that_is_lent_to_somebody_else_is_not_waited_for(toy: ToyDaemon) -> None:
+    sentence = "a bundle is being made on DUB-SEED (/dev/sdb1); when that has ended it is looked at again"
+    toy.show_seed(State="failed", Error=[ErrorName.BUSY.full, sentence])
+
+    def eject(_: str, args: list[object]) -> list[object]:
+        raise CallFailed(ErrorName.BUSY.full, sentence)
+
+    toy.on["Eject"] = eject
+    with pytest.raises(Complaint, match="a bundle is being made on DUB-SEED"):
+        await asyncio.to_thread(is_lent)
+
+
 @pytest.mark.parametrize(
     ("error", "status"), [(ErrorName.NOT_AUTHORIZED, NOT_AUTHORISED), (ErrorName.MOUNT_FAILED, FAILED)]
 )
