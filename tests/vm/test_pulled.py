@@ -50,6 +50,7 @@ def pull(guest: Guest, drive: Drive, *, port: int, offset: int) -> Entry:
     plugs = events(guest).count("seed-added")
     drive.bytes_read, drive.bytes_per_second = 0, BYTES_PER_SECOND
     guest.plug(drive, port=port)
+    guest.journal.until(message=f"usb 2-{port}: new ")  # QEMU reads the first bytes before the guest does
     drive.until_read(offset)
     guest.pull(drive)
     gone = guest.journal.until(message=f"usb 2-{port}: USB disconnect")
