@@ -46,8 +46,14 @@ async def _lend(client: Client, node: str) -> bool:
         try:
             await client.eject(seed, lend=True)
         except RemoteError as error:
-            if error.name != ErrorName.BUSY.full or seed.error.name == ErrorName.BUSY.full:
+            if error.name != ErrorName.BUSY.full or await _is_lent(client, node):
                 raise
             continue
         return True
     raise AssertionError("the states end only when the caller has seen enough")
+
+
+async def _is_lent(client: Client, node: str) -> bool:
+    """Is it lent to somebody by now? A person may have been asked for a password meanwhile."""
+    seeds = (await client.state()).seeds
+    return any(seed.device == node and seed.error.name == ErrorName.BUSY.full for seed in seeds)

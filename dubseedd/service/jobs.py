@@ -102,7 +102,7 @@ class Jobs:
     async def changes_end(self) -> None:
         """Wait until what is being published, rolled back or removed in this moment is so no more."""
         await ends_of(job for job in self.all.values() if job.state is JobState.PUBLISHING)
-        await self._work.removals_end()
+        await self._work.changes_end()
 
     def unfinished(self, seed: Seed) -> list[Job]:
         """The jobs that are queued or at work on a seed."""

@@ -54,9 +54,10 @@ class Requests:
         """Queue the sync of one bundle, or of every acceptable one, from one seed or from all."""
         jobs: list[Job] = []
         refusals: list[Failure] = []
+        unusable: list[Failure] = []
         for one in await self._chosen(seed):
             if one.state is SeedState.FAILED and not one.offers:
-                refusals.append(CallRefused(ErrorName.of(one.error[0]), one.error[1]))
+                unusable.append(CallRefused(ErrorName.of(one.error[0]), one.error[1]))
             for offer in one.offers.values():
                 if bundle not in ("", offer.name):
                     continue
@@ -71,8 +72,8 @@ class Requests:
                 )
                 jobs.append(self._conductor.jobs.sync(one, wish, asked=True))
                 self._conductor.seeds.settle(one)
-        if not jobs and refusals:
-            raise refusals[0]
+        if not jobs and (reasons := refusals + unusable):
+            raise reasons[0]
         if not jobs:
             raise CallRefused(
                 ErrorName.NOT_FOUND,

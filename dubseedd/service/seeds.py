@@ -136,6 +136,8 @@ class Seeds:
 
     def _look_again(self, seeds: Iterable[Seed], among: Iterable[Seed] = ()) -> None:
         """Look anew at those that are at rest, as at ones just plugged in."""
+        if self._stopping:
+            return
         idle = [seed for seed in seeds if seed.looked_at.is_set() and not seed.state.busy and not seed.lent]
         for seed in idle:
             seed.looked_at.clear()

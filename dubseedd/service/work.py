@@ -1,9 +1,8 @@
 """Work: one job, from its turn to its result.
 
-One job at a time works on a name, one at a time reads a seed, one at a time publishes, and one at a time verifies. The
-name's turn comes first: a publication may be held back for long, and nobody who waits for its name keeps another from
-seed or disk. A job holds a lease on its seed from the moment it is queued until everything is in staging: then the
-stick is free, whatever publication waits for.
+One job at a time reads a seed, one at a time works on a name, one at a time publishes, and one at a time verifies. A
+job holds a lease on its seed from the moment it is queued until everything is in staging: then the stick is free,
+whatever publication waits for.
 """
 
 import asyncio
@@ -11,7 +10,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
-from weakref import WeakValueDictionary
 
 from dubseedd.core import tidings
 from dubseedd.core.config import Config
@@ -34,6 +32,7 @@ from dubseedd.service.ports import Devices
 from dubseedd.service.reading import open_folder, was_pulled
 from dubseedd.service.seed import Seed
 from dubseedd.service.shelf import Shelf
+from dubseedd.service.turns import Thing, Turns
 from dubseedd.service.worker import in_thread
 
 log = logging.getLogger(__name__)
@@ -46,14 +45,17 @@ BEGINNINGS = {
 """How a job of each kind begins, in words and as its state."""
 
 
-class Turns:
-    """A lock for each name; it is there while somebody has it or waits for it."""
+PUBLISHING: Thing = ("publishing", "")
+VERIFYING: Thing = ("verifying", "")
 
-    def __init__(self) -> None:
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def __getitem__(self, name: str) -> asyncio.Lock:
-        return self._locks.setdefault(name, asyncio.Lock())
+def _name(job: Job) -> Thing:
+    return "name", job.bundle
+
+
+def _copy(job: Job) -> Thing:
+    """A copy under way is named by the digest of its manifest, and two bundles may have the same content."""
+    return "copy", job.wish.manifest_sha256
 
 
 class Work:
@@ -77,11 +79,7 @@ class Work:
         self._inhibitors = inhibitors
         self._devices = devices
         self._others = others
-        self._seed_turns, self._name_turns, self._copy_turns = Turns(), Turns(), Turns()
-        """A copy under way has the digest of its manifest for a name, and two bundles may have the same content."""
-        self._publishing = asyncio.Lock()
-        self._verifying = asyncio.Lock()
-        self._removing = asyncio.Lock()
+        self._turns = Turns()
         self._errands = Errands()
 
     async def do(self, job: Job) -> None:
@@ -95,13 +93,14 @@ class Work:
                 await self._roll_back(job)
 
     @asynccontextmanager
-    async def _turn(self, job: Job, lock: asyncio.Lock) -> AsyncIterator[None]:
-        await job.halt.unless_asked(_acquire(lock))
+    async def _turn(self, job: Job, *things: Thing) -> AsyncIterator[None]:
+        """Take these for the length of a block, unless the job is stopped first."""
+        await job.halt.unless_asked(self._turns.take(*things))
         try:
-            job.halt.flag.check()  # it may have been asked in the very moment in which the lock was free
+            job.halt.flag.check()  # it may have been asked in the very moment in which they were free
             yield
         finally:
-            lock.release()
+            self._turns.free(*things)
 
     async def _sync(self, job: Job) -> None:
         if job.seed is None:
@@ -120,10 +119,14 @@ class Work:
     async def _prepare(self, job: Job, seed: Seed, held: AsyncExitStack) -> tuple[BundleSync, Readiness]:
         try:
             async with self._mounting.lease(seed, self._config(), job.halt.unless_asked) as root:
-                await held.enter_async_context(self._turn(job, self._name_turns[job.bundle]))
-                await held.enter_async_context(self._turn(job, self._copy_turns[job.wish.manifest_sha256]))
-                async with self._turn(job, self._seed_turns[seed.id]):
+                reading = ("seed", seed.id)
+                await job.halt.unless_asked(self._turns.take(_name(job), _copy(job), reading))
+                held.callback(self._turns.free, _name(job), _copy(job))
+                try:
+                    job.halt.flag.check()
                     return await self._bring(job, seed, root)
+                finally:
+                    self._turns.free(reading)
         except Failure as failure:
             if not isinstance(failure, Interrupted) and await was_pulled(seed, failure, self._devices):
                 raise SeedGone from failure
@@ -152,11 +155,13 @@ class Work:
 
     async def _publish(self, job: Job, sync: BundleSync) -> None:
         self._enter(job, JobState.WAITING)
-        await self._until_uninhibited(job)
-        async with self._turn(job, self._publishing):
+        receipt = None
+        while receipt is None:
             await self._until_uninhibited(job)
-            self._enter(job, JobState.PUBLISHING)
-            receipt = await in_thread(sync.publish)
+            async with self._turn(job, PUBLISHING):
+                if not self._inhibitors.reason:
+                    self._enter(job, JobState.PUBLISHING)
+                    receipt = await in_thread(sync.publish)
         job.wish = replace(job.wish, manifest_sha256=receipt.manifest_sha256)
         self._board.report(tidings.published(receipt), job.fields)
 
@@ -177,7 +182,7 @@ class Work:
 
     async def _verify(self, job: Job) -> None:
         store, name = self._shelf.store, job.bundle
-        async with self._turn(job, self._name_turns[name]), self._turn(job, self._verifying):
+        async with self._turn(job, _name(job), VERIFYING):
             receipt = await in_thread(lambda: store.receipt(name))
             if receipt is None:
                 await self._shelf.refresh_one(name)
@@ -192,7 +197,7 @@ class Work:
 
     async def _roll_back(self, job: Job) -> None:
         store, name = self._shelf.store, job.bundle
-        async with self._turn(job, self._name_turns[name]), self._turn(job, self._publishing):
+        async with self._turn(job, _name(job), PUBLISHING):
             self._inhibitors.refuse(f"the rollback of {name}")
             self._begin(job)
             for tiding in await in_thread(lambda: roll_back(store, name, now=self._board.clock())):
@@ -201,10 +206,10 @@ class Work:
 
     async def remove(self, name: str) -> None:
         """Delete an installed bundle, now or not at all: it is no job."""
-        store, turn = self._shelf.store, self._name_turns[name]
-        if turn.locked():
+        store, named = self._shelf.store, ("name", name)
+        if named in self._turns:
             raise CallRefused(ErrorName.BUSY, f"a job works on {name}; wait until it has ended, or cancel it")
-        async with turn, self._removing:
+        async with self._turns.of(named, PUBLISHING):
             self._inhibitors.refuse(f"the removal of {name}")
             try:
                 for tiding in await in_thread(lambda: remove(store, name)):
@@ -212,9 +217,9 @@ class Work:
             finally:
                 await self._shelf.refresh_one(name)
 
-    async def removals_end(self) -> None:
-        """Wait until nothing is being removed."""
-        async with self._removing:
+    async def changes_end(self) -> None:
+        """Wait until nothing is being published, rolled back or removed."""
+        async with self._turns.of(PUBLISHING):
             pass
 
     async def stop(self) -> None:
@@ -257,10 +262,6 @@ class Work:
         if job.state is not state:
             job.enter(state)
             self._board.changed(job)
-
-
-async def _acquire(lock: asyncio.Lock) -> None:
-    await lock.acquire()
 
 
 def _later(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: object) -> None:

@@ -13,7 +13,7 @@ from dubseedd.core.plan import Verdict
 from dubseedd.engine.mounts import MountRecord
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import Wish
-from dubseedd.errors import NO_ERROR, CallRefused
+from dubseedd.errors import NO_ERROR, CallRefused, SeedRefused
 from dubseedd.names import ErrorName, EventName
 from dubseedd.service import patience
 from dubseedd.service.board import Listener, Thing
@@ -551,3 +551,12 @@ async def test_a_stop_tells_which_stick_it_leaves_mounted(world: World, caplog: 
         world.refuse("unmount")
     told = f"{device.called} is still mounted at {seed.our_mount}; the next start of dubseedd unmounts it"
     assert told in caplog.messages
+
+
+async def test_why_a_bundle_is_refused_is_said_before_what_is_wrong_with_another_stick(world: World) -> None:
+    async with conducted(world) as conductor:
+        world.plug(replace(world.stick({"tiny": FILES}, uuid="u-1"), filesystem="iso9660"))
+        world.plug(world.stick({"tiny": {"readme": b"no model"}}, uuid="u-2"))
+        await served_all(world, conductor)
+        with pytest.raises(SeedRefused, match="tiny lists no config"):
+            await Requests(conductor).sync("", "tiny")
