@@ -137,6 +137,7 @@ def _give_up_previous(store: Store, name: str) -> bool:
     with store.changing:
         receipt = store.receipt(name)
         store.discard(store.previous, name)
+        sync_file_system(store.root)
         if receipt and receipt.previous:
             store.write_receipt(receipt.succeeding(None))
     return True
