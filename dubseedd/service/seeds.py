@@ -181,7 +181,7 @@ class Seeds:
         await self._trust.look()
         async with AsyncExitStack() as leases:
             await asyncio.gather(*(self._inspection.look(seed, config, leases) for seed in seeds))
-            conflicts = self._conflicts({id(seed): seed for seed in (*seeds, *among)}.values())
+            conflicts = self._conflicts((*seeds, *among))
             for seed in seeds:
                 self._start_jobs(seed, config, conflicts)
         for seed in seeds:
