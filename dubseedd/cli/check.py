@@ -7,7 +7,7 @@ from typing import Any
 from dubseedd.cli import text
 from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, complain
-from dubseedd.cli.places import Place, opened_place, opened_seed
+from dubseedd.cli.places import Place, opened_place
 from dubseedd.cli.progress import Display, display
 from dubseedd.cli.views import NO_ERROR, Error, JobView
 from dubseedd.cli.working import watched
@@ -18,6 +18,7 @@ from dubseedd.engine.configfile import load
 from dubseedd.engine.memory import return_large_blocks
 from dubseedd.engine.meter import Meter
 from dubseedd.engine.prospects import Prospects
+from dubseedd.engine.scanning import SeedFolder
 from dubseedd.engine.stop import StopFlag
 from dubseedd.errors import CallRefused
 from dubseedd.names import ErrorName
@@ -41,7 +42,7 @@ def check(options: argparse.Namespace) -> int:
     stop = StopFlag()
     with (
         opened_place(options.seed, config) as place,
-        opened_seed(place, config) as seed,
+        SeedFolder(place.root, config, place.device) as seed,
         Prospects(config) as prospects,
     ):
         names = seed.names(config.seed.bundles)

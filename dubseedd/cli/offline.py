@@ -12,7 +12,7 @@ from typing import Any
 from dubseedd.cli import text
 from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, complain
-from dubseedd.cli.places import opened_place, opened_seed
+from dubseedd.cli.places import opened_place
 from dubseedd.cli.progress import Display, display
 from dubseedd.cli.views import NO_ERROR, Error, JobView
 from dubseedd.cli.working import watched
@@ -57,7 +57,7 @@ def sync(options: argparse.Namespace) -> int:
     os.umask(0o022)  # as the daemon's unit has it: an installer's own would hide a new store from the model server
     with (
         opened_place(options.from_folder, config, any_mount=True) as place,
-        opened_seed(place, config) as seed,
+        SeedFolder(place.root, config, place.device) as seed,
         closing(Store(options.store or config.store.path)) as store,
     ):
         _settle(store)

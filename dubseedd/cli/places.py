@@ -24,7 +24,6 @@ from dubseedd.core.mountinfo import MountLine, mount_options
 from dubseedd.core.sentence import shown
 from dubseedd.engine.durable import FOLDER, owned
 from dubseedd.engine.mounts import open_seed
-from dubseedd.engine.scanning import SeedFolder, policy_of
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName
 
@@ -67,16 +66,6 @@ def opened_place(word: str, config: Config, *, to_write: bool = False, any_mount
         if to_write:
             _check_writable(place.root, word)
         yield place
-
-
-def opened_seed(place: Place, config: Config) -> SeedFolder:
-    """Its folder of bundles, for reading them by the rules of this machine."""
-    policy, device = policy_of(config), place.device
-    if device is None:
-        return SeedFolder(place.root, config.seed.models, policy)
-    return SeedFolder(
-        place.root, config.seed.models, policy, uuid=device.uuid, filesystem=device.filesystem, device=device.node
-    )
 
 
 def _opened(path: str) -> int:

@@ -24,6 +24,7 @@ from dubseedd.core.bundle import (
     is_litter,
 )
 from dubseedd.core.config import Config
+from dubseedd.core.device import BlockDevice
 from dubseedd.core.manifest import MAX_BYTES, RECIPE, Manifest, parse
 from dubseedd.core.sentence import shown
 from dubseedd.engine import tree
@@ -88,24 +89,16 @@ def _open_models(root: int, models: str) -> int:
 
 
 class SeedFolder:
-    """The folder of bundles on a seed, open for reading. `filesystem` and `device` are named in advice only."""
+    """The folder of bundles on a seed, open for reading, with the rules of the configuration at that moment."""
 
-    def __init__(
-        self,
-        root: int,
-        models: str,
-        policy: Policy,
-        *,
-        uuid: str = "",
-        filesystem: str = "",
-        device: str = "",
-    ) -> None:
-        """Open `models` below the descriptor `root`; SeedRefused (FileMissing) where the seed has no such folder."""
-        self.uuid = uuid
-        self._policy = policy
-        self._filesystem = filesystem
-        self._device = device
-        self._models = _open_models(root, models)
+    def __init__(self, root: int, config: Config, device: BlockDevice | None = None) -> None:
+        """Open it below the descriptor `root`; SeedRefused (FileMissing) where the seed has no such folder. `device` is
+        what the seed lies on, None where that is any folder."""
+        self.uuid = device.uuid if device else ""
+        self._policy = policy_of(config)
+        self._filesystem = device.filesystem if device else ""
+        self._device = device.node if device else ""
+        self._models = _open_models(root, config.seed.models)
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from dubseedd.core.config import Config
 from dubseedd.core.device import check_filesystem, check_loop
 from dubseedd.core.lifecycle import SeedState
 from dubseedd.core.sentence import shown, signed_by
-from dubseedd.engine.scanning import Offer
+from dubseedd.engine.scanning import Offer, SeedFolder
 from dubseedd.engine.store import Store
 from dubseedd.engine.trouble import writing_store
 from dubseedd.errors import Failure, Interrupted, SeedGone
@@ -22,7 +22,7 @@ from dubseedd.names import ErrorName, EventName, Field
 from dubseedd.service.board import Board
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.ports import Devices, Disks
-from dubseedd.service.reading import open_folder, was_pulled
+from dubseedd.service.pulling import was_pulled
 from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread
 
@@ -67,7 +67,7 @@ class Inspection:
         self._board.changed(seed)
 
         def scan() -> list[Offer]:
-            with open_folder(root, seed, config) as folder:
+            with SeedFolder(root, config, seed.device) as folder:
                 return folder.offers(config.seed.bundles)
 
         offers = await seed.unless_gone(in_thread(scan))

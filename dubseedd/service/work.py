@@ -17,6 +17,7 @@ from dubseedd.core.lifecycle import JobKind, JobState
 from dubseedd.core.progress import Milestones, Standstill
 from dubseedd.core.tidings import Tiding
 from dubseedd.engine.meter import Meter
+from dubseedd.engine.scanning import SeedFolder
 from dubseedd.engine.syncing import BundleSync, Readiness
 from dubseedd.engine.transfer import SyncTools
 from dubseedd.engine.verifying import verify
@@ -29,7 +30,7 @@ from dubseedd.service.inhibitors import Inhibitors
 from dubseedd.service.job import Job
 from dubseedd.service.mounting import Mounting
 from dubseedd.service.ports import Devices
-from dubseedd.service.reading import open_folder, was_pulled
+from dubseedd.service.pulling import was_pulled
 from dubseedd.service.seed import Seed
 from dubseedd.service.shelf import Shelf
 from dubseedd.service.turns import Thing, Turns
@@ -138,7 +139,7 @@ class Work:
         sync = BundleSync(self._shelf.store, job.wish, self._tools(job, config))
 
         def prepare() -> Readiness:
-            with open_folder(root, seed, config) as folder:
+            with SeedFolder(root, config, seed.device) as folder:
                 return sync.prepare(folder)
 
         self._begin(job)

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from dubseedd.core.config import Config, build
+from dubseedd.core.device import BlockDevice
 from dubseedd.core.tidings import Tiding
-from dubseedd.engine.scanning import SeedFolder, policy_of
+from dubseedd.engine.scanning import SeedFolder
 from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import BundleSync, Readiness, Wish
 from dubseedd.engine.transfer import SyncTools
+
+STICK = BlockDevice("/dev/sdz1", (65, 145), 1, "filesystem", "DUB-SEED", "5EED", "ext4", 1 << 30, ready=True)
 
 
 @pytest.fixture
@@ -58,8 +61,7 @@ class Syncing:
     def folder(self) -> SeedFolder:
         root = os.open(self.models.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            policy = policy_of(self.config)
-            return SeedFolder(root, "models", policy, uuid="5EED", filesystem="ext4", device="/dev/sdz1")
+            return SeedFolder(root, self.config, STICK)
         finally:
             os.close(root)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dubseedd.core.bundle import Policy
+from dubseedd.core.config import Config
 from dubseedd.engine.durable import FOLDER, opened, owned
 from dubseedd.engine.scanning import MAX_BUNDLES, Offer, SeedFolder
 from dubseedd.errors import SeedRefused
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_looked_at_is_refused_alone(machine: Machine, tm
     with (
         mounted(image, "ro") as folder,
         opened(str(folder), FOLDER) as root,
-        SeedFolder(root, "models", Policy(pickle_allowed=False)) as seed,
+        SeedFolder(root, Config()) as seed,
     ):
         broken, whole = seed.offers(("*",))
     assert broken.refusal is not None

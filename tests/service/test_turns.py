@@ -95,8 +95,8 @@ async def test_a_rollback_comes_before_a_sync_that_waits_for_its_stick(
 ) -> None:
     async with conducted(world) as conductor:
         await updated(world, conductor, OLD, NEW)
-        held = Held(work.open_folder)
-        monkeypatch.setattr(work, "open_folder", held)
+        held = Held(work.SeedFolder)
+        monkeypatch.setattr(work, "SeedFolder", held)
         world.plug(world.stick({"alpha": OLD, "tiny": NEWEST}, uuid="u-3"))
         await in_thread(held.began.wait)
         back = Requests(conductor).roll_back("tiny")

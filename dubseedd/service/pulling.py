@@ -1,9 +1,7 @@
-"""Reading a seed: its folder of bundles, and whether a failure only means that it is being pulled out."""
+"""Pulling a stick out: a moment in which reading fails, and nothing is wrong with what is on it."""
 
 import asyncio
 
-from dubseedd.core.config import Config
-from dubseedd.engine.scanning import SeedFolder, policy_of
 from dubseedd.errors import Failure
 from dubseedd.names import ErrorName
 from dubseedd.service.ports import Devices
@@ -24,15 +22,6 @@ ABSENCE = frozenset(
     }
 )
 """What a seed seems guilty of while it is being pulled: absence on a seed is never evidence."""
-
-
-def open_folder(root: int, seed: Seed, config: Config) -> SeedFolder:
-    """The folder of bundles of a mounted seed. Blocks."""
-    device = seed.device
-    policy = policy_of(config)
-    return SeedFolder(
-        root, config.seed.models, policy, uuid=device.uuid, filesystem=device.filesystem, device=device.node
-    )
 
 
 async def was_pulled(seed: Seed, failure: Failure, devices: Devices) -> bool:
