@@ -15,6 +15,9 @@ ERROR_PREFIX = "org.dubnium.Seed1.Error."
 ACTION_PREFIX = "org.dubnium.seed1."
 NO_OBJECT = "/"
 
+HISTORY_MOST = 1000
+"""Events in one answer of GetHistory."""
+
 IDENTIFIER = "dubseedd"
 DEFAULT_LABEL = "DUB-SEED"
 DEFAULT_STORE = "/var/lib/dubnium/models"

@@ -9,11 +9,10 @@ from typing import NoReturn
 from dubseedd import __version__
 from dubseedd.cli.exits import USAGE, Complaint
 from dubseedd.core.drive import MAKERS
+from dubseedd.names import HISTORY_MOST
 
 JSON_HELP = 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
 FIRST_STEPS = ("dubseedctl status", "dubseedctl watch", "dubseedctl sync --bundle llama", "dubseedctl eject")
-HISTORY_MOST = 1000
-"""More the daemon does not tell."""
 SEE_ALSO = "dubseedctl COMMAND --help shows the options of a command, and examples."
 
 

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Collection, Sequence
 
 from dubseedd.cli import advice, show, terminal, text
-from dubseedd.cli.arguments import HISTORY_MOST
 from dubseedd.cli.client import Client
 from dubseedd.cli.document import document
 from dubseedd.cli.exits import DONE, FAILED, Complaint, complain
@@ -14,7 +13,7 @@ from dubseedd.cli.screen import Screen, whole_display
 from dubseedd.cli.views import JobView, SeedView, State
 from dubseedd.core.serving import Server
 from dubseedd.errors import CallRefused
-from dubseedd.names import ERROR_PREFIX, ErrorName, EventName, Field
+from dubseedd.names import ERROR_PREFIX, HISTORY_MOST, ErrorName, EventName, Field
 
 
 async def status(client: Client, options: argparse.Namespace) -> int:

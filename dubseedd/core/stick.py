@@ -1,4 +1,4 @@
-"""What a stick can take, and what it says to whoever finds it."""
+"""What a stick can take: names, sizes of files, room."""
 
 import re
 from collections.abc import Iterable
@@ -11,27 +11,6 @@ from dubseedd.names import ErrorName
 FORBIDDEN = '" * : < > ? |'
 _NOT_ON_WINDOWS = re.compile(r'["*:<>?|]|[. ](/|$)')
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "bytes"))
-
-LEAFLET_TEXT = """\
-This stick is a seed: it brings AI models to a Dubnium workstation, with no network.
-
-Each folder in models/ is one model, called a bundle. SHA256SUMS in it lists its
-files with their digests; dubnium-bundle.json says where the model came from.
-
-On a workstation with dubseedd, plug the stick in and wait: the models are
-verified and installed. "dubseedctl watch" shows how it goes.
-
-By hand, on any Linux system (NAME is the name of the folder):
-
-    cd models/NAME
-    sha256sum -c SHA256SUMS          every line has to end in OK
-    sudo cp -r . /var/lib/dubnium/models/NAME
-    cd /var/lib/dubnium/models/NAME
-    sha256sum -c SHA256SUMS          once more, of the copy
-
-Change nothing in a bundle: it would be refused. To make a new one, or to bring
-this one up to date: dubseedctl create SOURCE --to SEED
-"""
 
 
 def check_files(filesystem: str, sizes: Iterable[tuple[str, int]]) -> None:

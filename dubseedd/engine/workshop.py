@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from typing import Self
 
+from dubseedd.core.leaflet import LEAFLET_TEXT
 from dubseedd.core.manifest import Manifest
-from dubseedd.core.stick import LEAFLET_TEXT
 from dubseedd.engine import tree
 from dubseedd.engine.durable import FOLDER, PLAIN_MODE, exists, names_in, opened, owned, put
 from dubseedd.engine.kernel import sync_file_system

@@ -13,7 +13,7 @@ from dubseedd.engine.history import History
 from dubseedd.engine.store_view import BundleState
 from dubseedd.engine.syncing import Wish
 from dubseedd.errors import CallRefused, Cancelled, Failure
-from dubseedd.names import ErrorName
+from dubseedd.names import HISTORY_MOST, ErrorName
 from dubseedd.service.conductor import Conductor
 from dubseedd.service.inhibitors import Inhibitor
 from dubseedd.service.job import Job
@@ -22,7 +22,6 @@ from dubseedd.service.mounting import being_made
 from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread
 
-HISTORY_MOST = 1000
 LOOK_LIMIT_SECONDS = 60.0
 
 
