@@ -2,7 +2,7 @@
 
 from dubseedd.cli.views import SeedView, State
 from dubseedd.core.serving import Server
-from dubseedd.names import DEFAULT_LABEL, ERROR_PREFIX
+from dubseedd.names import ERROR_PREFIX
 
 
 def next_step(state: State, server: Server | None = None) -> str:
@@ -65,4 +65,4 @@ def _fetching(server: Server) -> str:
 def _peace(state: State) -> str:
     if state.seeds:
         return "nothing to do; you may pull the stick"
-    return "nothing to do" if state.bundles else f"plug in a stick labelled {DEFAULT_LABEL}"
+    return "nothing to do" if state.bundles else "plug in a stick with a bundle on it"

@@ -192,6 +192,7 @@ class Conductor:
             self.seeds.all.values(),
             self.jobs.last_ended,
             installed,
+            label=self.config.seed.label,
             scrubbed=self._scrub.bundle,
         )
 

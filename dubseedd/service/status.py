@@ -38,9 +38,11 @@ def sentence(
     last_ended: Job | None,
     installed: int,
     *,
+    label: str,
     scrubbed: str = "",
 ) -> str:
-    """The Status property, the same that systemctl status shows. `scrubbed` is the bundle that is being read back."""
+    """The Status property, the same that systemctl status shows. `label` is that of a seed, `scrubbed` the bundle
+    that is being read back."""
     running = [job for job in jobs if job.state.at_work]
     if running:
         return _running(running)
@@ -55,7 +57,7 @@ def sentence(
         seed = held[0]
         return f"{seed.called} is mounted at {seed.others_mounts[0]} by somebody else: unmount it there first"
     meanwhile = f"; reading {scrubbed} back meanwhile" if scrubbed else ""
-    return f"{_result(state, seeds, last_ended, installed)}{_pull(seeds)}{meanwhile}"
+    return f"{_result(state, seeds, last_ended, installed, label)}{_pull(seeds)}{meanwhile}"
 
 
 def _running(running: list[Job]) -> str:
@@ -65,7 +67,7 @@ def _running(running: list[Job]) -> str:
     return f"{job.sentence}, {job.percent} %{rate}{more}"
 
 
-def _result(state: State, seeds: Collection[Seed], last_ended: Job | None, installed: int) -> str:
+def _result(state: State, seeds: Collection[Seed], last_ended: Job | None, installed: int, label: str) -> str:
     if last_ended is not None and state is State.FAILED:
         return f"{last_ended.bundle} failed: {last_ended.error[1]}"
     wrong = next((seed for seed in seeds if seed.error[0]), None)
@@ -75,7 +77,7 @@ def _result(state: State, seeds: Collection[Seed], last_ended: Job | None, insta
     refused = sum(len(seed.refused) for seed in seeds)
     if refused:
         return f"{refused} bundle{'' if refused == 1 else 's'} refused, see dubseedctl history; {bundles}"
-    return f"{bundles}, nothing to do" if seeds else f"{bundles}, waiting for a stick"
+    return f"{bundles}, nothing to do" if seeds else f"{bundles}, waiting for a stick labelled {label}"
 
 
 def _pull(seeds: Collection[Seed]) -> str:

@@ -44,7 +44,7 @@ NO_ERROR = ["", ""]
 MANAGER: dict[str, Any] = {
     "Version": "0.1.0",
     "State": "idle",
-    "Status": "no bundles installed, waiting for a stick",
+    "Status": "no bundles installed, waiting for a stick labelled DUB-SEED",
     "Progress": [100, "", 0],
     "LastError": NO_ERROR,
     "SafeToRemove": True,

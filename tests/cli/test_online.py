@@ -291,7 +291,7 @@ async def test_watch_says_what_became_of_a_stick_that_makes_no_job(toy: ToyDaemo
 async def test_watch_once_does_not_wait(toy: ToyDaemon, start_ctl: Ctl) -> None:
     toy.show_job(1, State="failed")
     said = await ended(await start_ctl("watch", "--once"))
-    assert (said.status, said.out) == (0, "no bundles installed, waiting for a stick\n")
+    assert (said.status, said.out) == (0, "no bundles installed, waiting for a stick labelled DUB-SEED\n")
 
 
 async def test_ctrl_c_ends_the_command_and_not_its_job(toy: ToyDaemon, start_ctl: Ctl) -> None:
@@ -397,5 +397,5 @@ async def test_the_status_has_colours_for_a_terminal_whose_user_wants_them(
 ) -> None:
     said = await ended(await start_ctl("status", stdout=terminal.end, NO_COLOR=no_color, TERM=term))
     assert said.status == 0
-    text = await terminal.until("plug in a stick labelled DUB-SEED\r\n")
+    text = await terminal.until("plug in a stick with a bundle on it\r\n")
     assert ("\033[1mNext:\033[0m" in text, "\033" in text) == (coloured, coloured)

@@ -32,7 +32,7 @@ async def test_where_there_is_nothing_to_watch_the_terminal_is_told_how_things_a
 ) -> None:
     process = await start_ctl("watch", "--once", stdout=terminal.end, TERM="xterm-256color")
     assert (await ended(process)).status == 0
-    await terminal.until("\x1b[2Kno bundles installed, waiting for a stick\r\n")
+    await terminal.until("\x1b[2Kno bundles installed, waiting for a stick labelled DUB-SEED\r\n")
 
 
 async def test_no_color_is_heeded(toy: ToyDaemon, start_ctl: Ctl, terminal: Terminal) -> None:

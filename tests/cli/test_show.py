@@ -54,7 +54,7 @@ def test_what_could_speak_to_a_terminal_is_escaped_at_any_depth_and_nothing_else
 @pytest.mark.parametrize(
     ("state", "step"),
     [
-        (EMPTY, "plug in a stick labelled DUB-SEED"),
+        (EMPTY, "plug in a stick with a bundle on it"),
         (replace(EMPTY, seeds=(replace(SEED, state="scanning"),)), "wait; the stick is being looked at"),
         (
             replace(EMPTY, bundles=(replace(BUNDLE, state="damaged"),)),

@@ -17,7 +17,7 @@ def job(state: JobState, error: tuple[str, str] = ("", "")) -> Job:
 
 
 def said(jobs: list[Job], seeds: list[Seed], last: Job | None = None, installed: int = 1) -> str:
-    return sentence(overall(jobs, last), jobs, seeds, last, installed)
+    return sentence(overall(jobs, last), jobs, seeds, last, installed, label="MY-SEED")
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ async def test_the_last_job_decides_between_idle_and_failed() -> None:
 
 
 async def test_nothing_plugged_in_waits_for_a_stick() -> None:
-    assert said([], []) == "1 bundle installed, waiting for a stick"
-    assert said([], [], installed=0) == "no bundles installed, waiting for a stick"
+    assert said([], []) == "1 bundle installed, waiting for a stick labelled MY-SEED"
+    assert said([], [], installed=0) == "no bundles installed, waiting for a stick labelled MY-SEED"
 
 
 @pytest.mark.parametrize("state", [SeedState.MOUNTING, SeedState.SCANNING])
