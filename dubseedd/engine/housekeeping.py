@@ -37,12 +37,11 @@ class Room(NamedTuple):
 
 
 class _Spare(NamedTuple):
-    """What can be given up: its size in bytes, how, and what tells it. `give_up` returns False where somebody has begun
-    to work on it meanwhile."""
+    """What can be given up: its size in bytes, and how. `give_up` tells what it was; None where somebody has begun to
+    work on it meanwhile."""
 
     size: int
-    give_up: Callable[[], bool]
-    tiding: Tiding
+    give_up: Callable[[], Tiding | None]
 
 
 def room_for(store: StoreView, needed_bytes: int, reserve_bytes: int, *, but: str) -> Room:
@@ -66,8 +65,8 @@ def make_room(store: Store, needed_bytes: int, reserve_bytes: int, *, but: str) 
     for spare in spares:
         if room().enough:
             return
-        if spare.give_up():
-            yield spare.tiding
+        if tiding := spare.give_up():
+            yield tiding
             sync_file_system(store.root)  # btrfs counts as free only what it has committed
     if not room().enough:
         raise no_space(store.path, room())
@@ -76,31 +75,25 @@ def make_room(store: Store, needed_bytes: int, reserve_bytes: int, *, but: str) 
 def expire_staging(store: Store, now_seconds: float) -> Iterator[Tiding]:
     """Give up staging that nothing has continued for long, and tell of each; `now_seconds` since the epoch."""
     for copy in staged_copies(store.staging):
-        digest, old = copy.manifest_sha256, now_seconds - copy.continued_at > STAGING_LIFE_DAYS * 86400
-        if old and _give_up_copy(store, digest) and copy.size:
-            why = f"nothing has continued it for {STAGING_LIFE_DAYS} days"
-            yield _copy_given_up(digest, f": {why}")
+        old = now_seconds - copy.continued_at > STAGING_LIFE_DAYS * 86400
+        why = f": nothing has continued it for {STAGING_LIFE_DAYS} days"
+        if old and (tiding := _give_up_copy(store, copy.manifest_sha256, why)) and copy.size:
+            yield tiding
 
 
 def _unfinished_copies(store: Store, but: str) -> Iterator[_Spare]:
     for copy in _copies(store, {but, *store.busy}):
-        digest = copy.manifest_sha256
-        yield _Spare(copy.size, partial(_give_up_copy, store, digest), _copy_given_up(digest, " to make room"))
+        yield _Spare(copy.size, partial(_give_up_copy, store, copy.manifest_sha256, " to make room"))
 
 
-def _copy_given_up(manifest_sha256: str, why: str) -> Tiding:
+def _give_up_copy(store: Store, manifest_sha256: str, why: str) -> Tiding | None:
     """Of an unfinished copy the manifest is known, and not the name."""
-    return tidings.given_up(
-        f"gave up the unfinished copy {manifest_sha256[:12]}…{why}", manifest_sha256=manifest_sha256
-    )
-
-
-def _give_up_copy(store: Store, manifest_sha256: str) -> bool:
     with store.changing:
         if manifest_sha256 in store.busy:
-            return False
+            return None
         store.discard(store.staging, manifest_sha256)
-    return True
+    sentence = f"gave up the unfinished copy {manifest_sha256[:12]}…{why}"
+    return tidings.given_up(sentence, manifest_sha256=manifest_sha256)
 
 
 def _copies(store: StoreView, but: AbstractSet[str]) -> Iterator[StagedCopy]:
@@ -111,10 +104,7 @@ def _copies(store: StoreView, but: AbstractSet[str]) -> Iterator[StagedCopy]:
 
 def _previous_versions(store: Store) -> Iterator[_Spare]:
     for name, size in _previous(store):
-        receipt, sentence = store.receipt(name), f"gave up the previous version of {name} to make room"
-        digest = receipt.previous.manifest_sha256 if receipt and receipt.previous else ""
-        tiding = tidings.given_up(sentence, name=name, manifest_sha256=digest)
-        yield _Spare(size, partial(_give_up_previous, store, name), tiding)
+        yield _Spare(size, partial(_give_up_previous, store, name))
 
 
 def _previous(store: StoreView) -> Iterator[tuple[str, int]]:
@@ -131,16 +121,18 @@ def _previous(store: StoreView) -> Iterator[tuple[str, int]]:
             yield name, size
 
 
-def _give_up_previous(store: Store, name: str) -> bool:
-    """The receipt comes after: on a full disk there is no room for it before. Without it nothing is rolled back to a
-    version that is gone."""
+def _give_up_previous(store: Store, name: str) -> Tiding:
+    """The receipt comes after: on a full disk there is no room for it before. One that was not written any more speaks
+    of a version that is gone, and nobody rolls back to that."""
+    digest = ""
     with store.changing:
         receipt = store.receipt(name)
         store.discard(store.previous, name)
         sync_file_system(store.root)
         if receipt and receipt.previous:
+            digest = receipt.previous.manifest_sha256
             store.write_receipt(receipt.succeeding(None))
-    return True
+    return tidings.given_up(f"gave up the previous version of {name} to make room", name=name, manifest_sha256=digest)
 
 
 def no_space(path: str, room: Room) -> StoreTrouble:

@@ -54,7 +54,7 @@ class StoredBundle:
     error: tuple[str, str] = NO_ERROR
 
     @classmethod
-    def installed(cls, path: str, receipt: Receipt) -> Self:
+    def installed(cls, path: str, receipt: Receipt, *, can_roll_back: bool) -> Self:
         return cls(
             name=receipt.name,
             path=path,
@@ -68,7 +68,7 @@ class StoredBundle:
             seed_uuid=receipt.seed_uuid,
             signer=receipt.signer,
             source=receipt.source,
-            can_roll_back=receipt.previous is not None,
+            can_roll_back=can_roll_back,
             error=receipt.damage,
         )
 
@@ -106,7 +106,7 @@ class StoreView:
             return None
         receipt = self.receipt(name)
         if receipt:
-            return StoredBundle.installed(self.path_of(name), receipt)
+            return StoredBundle.installed(self.path_of(name), receipt, can_roll_back=self.has_previous(receipt))
         if stat.S_ISREG(status.st_mode):
             return None
         files = dict(self._files(name)) if stat.S_ISDIR(status.st_mode) else {}
@@ -154,6 +154,14 @@ class StoreView:
         except (FileNotFoundError, IsADirectoryError):
             return False
         return folder is not None and not self.is_folder(name, folder) and self.receipt(name) is not None
+
+    def has_previous(self, receipt: Receipt) -> bool:
+        """Is the version before still there? A cut right after it was given up leaves the receipt that knows it."""
+        if receipt.previous is None:
+            return False
+        with suppress(FileNotFoundError), self.inner("previous") as folder:
+            return self.is_folder(receipt.name, receipt.previous.folder, at=folder)
+        return False
 
     def is_folder(self, name: str, folder: Identity, *, at: int | None = None) -> bool:
         """Is there, under this name, this very folder, and is it root's? `at` is where, by default in the store."""

@@ -33,7 +33,7 @@ def roll_back(store: Store, name: str, *, now: int) -> list[Tiding]:
     with store.changing, writing_store(name):
         told = [tidings.completed(receipt) for receipt in settle_bundle(store, name)]
         receipt = _installed(store, name)
-        if receipt.previous is None or not store.is_folder(name, receipt.previous.folder, at=store.previous):
+        if receipt.previous is None or not store.has_previous(receipt):
             raise CallRefused(
                 ErrorName.NO_PREVIOUS,
                 f"there is no previous version of {name} to go back to; plug in a stick that has the one you want",

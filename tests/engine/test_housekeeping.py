@@ -43,6 +43,9 @@ def test_cut_right_after_a_previous_version_went_there_is_none_and_the_next_one_
         sync("tiny")
     store.discard(store.previous, "tiny")
     assert settle(store) == Settled((), ())
+    shown = store.look("tiny")
+    assert shown is not None
+    assert not shown.can_roll_back
     with pytest.raises(Failure) as refused:
         roll_back(store, "tiny", now=1)
     assert refused.value.error is ErrorName.NO_PREVIOUS
