@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from operator import itemgetter
 
 MODEL_OPTIONS = ("--model", "-m")
 FETCHING_OPTIONS = ("-hf", "-hfr", "--hf-repo", "-mu", "--model-url")
@@ -64,13 +63,19 @@ def _model(unit: Unit, store: str) -> str:
     if "serve" not in words:
         return ""
     serve = words.index("serve")
-    return _after(words, serve) or _path_among(words[serve:], store)
+    return _after(words, serve) or _behind_options(words[serve:], store)
 
 
-def _path_among(words: Sequence[str], store: str) -> str:
-    """The first path in the store, "" for none; what follows an option may be its value, and comes last."""
-    found = [(before.startswith("-"), word) for before, word in pairwise(words) if _bundle(word, store)]
-    return min(found, key=itemgetter(0), default=(False, ""))[1]
+def _behind_options(words: Sequence[str], store: str) -> str:
+    """The model among options of which nobody knows which take a value: rather a word that follows no option, and of
+    those rather a path in the store; what follows an option is taken only as such a path."""
+    free = [word for before, word in pairwise(words) if not word.startswith("-") and not before.startswith("-")]
+    best = (*_paths(free, store), *free, *_paths(words, store))
+    return best[0] if best else ""
+
+
+def _paths(words: Sequence[str], store: str) -> list[str]:
+    return [word for word in words if _bundle(word, store)]
 
 
 def _after(words: Sequence[str], place: int) -> str:

@@ -39,6 +39,12 @@ def test_a_model_behind_options_is_found_where_it_is_a_path_in_the_store(options
     assert served("vllm", "serve", *options, f"{STORE}/llama", "--seed", "1") == (f"{STORE}/llama", "llama")
 
 
+def test_a_model_behind_options_is_found_by_the_name_of_a_repository_where_it_follows_no_option() -> None:
+    options = ("--chat-template", f"{STORE}/llama/chat.jinja", "--port", "8000")
+    assert served("vllm", "serve", *options, "owner/llama") == ("owner/llama", "")
+    assert served("vllm", "serve", "--enforce-eager", "owner/llama") == ("", "")
+
+
 def test_a_path_in_the_store_that_an_option_has_is_not_taken_for_a_model_that_is_named() -> None:
     command = ("vllm", "serve", "meta-llama/Llama-3-8B", "--tokenizer", f"{STORE}/llama")
     assert served(*command) == ("meta-llama/Llama-3-8B", "")
