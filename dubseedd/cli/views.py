@@ -122,6 +122,9 @@ class BundleView:
     installed_at: int
     verified_at: int
     seed_uuid: str
+    signer: str
+    source: str
+    can_rollback: bool
     error: Error
 
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
+from dubseedd.core.sentence import SHOWN_CHARACTERS
+
 SCHEMA_VERSION = 1
 MAX_BYTES = 64 << 10
 _FRONT_MATTER = re.compile(rb"\A---\r?\n(.*?)\r?\n---", re.DOTALL)
@@ -26,6 +28,12 @@ class Origin:
     source: str
     revision: str = ""
     license: str = ""
+
+    @property
+    def called(self) -> str:
+        """Repository and revision in one word, `owner/tiny@0123abcd`; "" where that is nothing to be shown."""
+        name = f"{self.source}@{self.revision}" if self.source and self.revision else self.source
+        return name if name.isprintable() and len(name) <= SHOWN_CHARACTERS else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from dubseedd.engine import copying, tree
 from dubseedd.engine.durable import PLAIN_MODE, write_file
 from dubseedd.engine.kernel import Identity, identity
 from dubseedd.engine.meter import Meter
+from dubseedd.engine.provenance import source_of
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.records import record_below
 from dubseedd.engine.store import Store
@@ -176,6 +177,7 @@ def seal(store: Store, adoption: Adoption, *, installed_at: int, seed_uuid: str,
             verified_at=installed_at,
             seed_uuid=seed_uuid,
             signer=signer,
+            source=source_of(folder),
             adopted=True,
         )
     os.fsync(store.root)

@@ -22,6 +22,7 @@ from dubseedd.engine.contents import Contents
 from dubseedd.engine.filling import Filling
 from dubseedd.engine.housekeeping import make_room
 from dubseedd.engine.kernel import Identity, identity
+from dubseedd.engine.provenance import source_of
 from dubseedd.engine.pump import Pump
 from dubseedd.engine.scanning import Examined, SeedFolder
 from dubseedd.engine.staging import Staging
@@ -211,6 +212,7 @@ class BundleSync:
             verified_at=now if self._tools.reads_back else 0,
             seed_uuid=seed_uuid,
             signer=bundle.signer,
+            source=source_of(staging.tree),
         )
 
 

@@ -9,7 +9,7 @@ from dubseedd.cli.views import NO_ERROR, BundleView, ManagerView, SeedView, Stat
 from dubseedd.core.serving import Server
 
 MANAGER = ManagerView("0.1.0", "idle", "all is well", NO_ERROR, True, "/store", "integrity")
-LLAMA = BundleView("llama", "/store/llama", 1, 9, "m", "safetensors", "installed", 100, 1, "u", NO_ERROR)
+LLAMA = BundleView("llama", "/store/llama", 1, 9, "m", "safetensors", "installed", 100, 1, "u", "", "", False, NO_ERROR)
 SEED = SeedView("/s", "u", "DUB-SEED", "/dev/sdb1", "exfat", 1, "", "", "done", False, (), NO_ERROR)
 STATE = State(MANAGER, (), (), (LLAMA,))
 SERVER = Server("vllm.service", active=True, started_at=200, model="/store/llama", bundle="llama")

@@ -16,7 +16,9 @@ SEED = SeedView(
     (Offered("tiny", 1 << 30, "d", "current"), Offered("bad", 5, "d", "org.dubnium.Seed1.Error.UnsafeModel")), NO_ERROR,
 )  # fmt: skip
 JOB = JobView("/j/1", 1, "sync", "tiny", "copying", 1 << 30, 1 << 29, 0, 9, 3, "a", 1 << 20, 0, Progress(40, "s", 1))
-BUNDLE = BundleView("tiny", "/store/tiny", 1 << 30, 9, "m", "safetensors", "installed", 1, 1, "u", NO_ERROR)
+BUNDLE = BundleView(
+    "tiny", "/store/tiny", 1 << 30, 9, "m", "safetensors", "installed", 1, 1, "u", "", "", False, NO_ERROR
+)
 EMPTY = State(MANAGER, (), (), ())
 
 
