@@ -23,12 +23,12 @@ TITLES = {
     "failed": "{bundle} has failed",
     "cancelled": "{bundle} is cancelled",
 }
-DEEDS = {
-    "sync": ("Syncing {bundle}", "The sync of {bundle} is done"),
-    "verify": ("Verifying {bundle}", "{bundle} is verified"),
-    "rollback": ("Rolling {bundle} back", "{bundle} is rolled back"),
+DOINGS = {
+    "sync": "Syncing {bundle}",
+    "verify": "Verifying {bundle}",
+    "rollback": "Rolling {bundle} back",
 }
-"""What a job does, and what it has done, by its kind."""
+"""What a job does, by its kind."""
 
 
 class Mood(Enum):
@@ -62,7 +62,7 @@ def notices(state: State) -> dict[str, Notice]:
     state = text.printable(state)
     plugged = {seed.path for seed in state.seeds}
     told = {seed.path: of_seed(seed) for seed in state.seeds}
-    return told | {job.path: of_job(job, plugged_in=job.seed in plugged) for job in state.jobs if job.kind in DEEDS}
+    return told | {job.path: of_job(job, plugged_in=job.seed in plugged) for job in state.jobs if job.kind in DOINGS}
 
 
 def of_seed(seed: SeedView) -> Notice:
@@ -81,8 +81,9 @@ def _pull(seed: SeedView) -> str:
         return "It may be pulled out"
     if seed.state == "working":
         return "Leave it in until this says that it may be pulled out"
-    where = f": it is mounted at {seed.mount_point}" if seed.mount_point else ""
-    return f"Eject it before you pull it out{where}"
+    if seed.mount_point:
+        return f"Unmount it before you pull it out: umount {seed.mount_point}"
+    return "Eject it before you pull it out"
 
 
 def _refused(seed: SeedView) -> Iterator[str]:
@@ -96,10 +97,10 @@ def _refused(seed: SeedView) -> Iterator[str]:
 
 def of_job(job: JobView, *, plugged_in: bool) -> Notice:
     """What there is to say of a job; `plugged_in` says whether its stick still is."""
-    doing, done = (words.format(bundle=job.bundle) for words in DEEDS[job.kind])
     if job.state == "done":
-        return Notice(done, show.amount(job), Mood.WELL, buttons=(Button.EJECT,) if plugged_in else ())
-    title = TITLES.get(job.state, "").format(bundle=job.bundle) or doing
+        done, _, more = (job.progress.message or f"{job.bundle} is done").partition("; ")
+        return Notice(done, more or show.amount(job), Mood.WELL, buttons=(Button.EJECT,) if plugged_in else ())
+    title = TITLES.get(job.state, DOINGS[job.kind]).format(bundle=job.bundle)
     if job.state in ("failed", "interrupted"):
         buttons = (*((Button.EJECT,) if plugged_in else ()), Button.DETAILS)
         return Notice(title, job.error.message or job.progress.message, Mood.WRONG, buttons=buttons)

@@ -19,7 +19,8 @@ MICROSECONDS = 1_000_000
 class Job:
     """What is known of one job. The conductor alone changes it, on the loop; `meter` is its worker's.
 
-    `seen` is the meter as it was last looked at: what everybody is shown. `percent` never goes back.
+    `seen` is the meter as it was last looked at: what everybody is shown. `percent` never goes back. `deed` is
+    what was done, in one sentence, once it is.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Job:
     error: tuple[str, str] = NO_ERROR
     failure: Failure | None = None
     why_waiting: str = ""
+    deed: str = ""
     halt: Halt = field(default_factory=Halt)
     task: asyncio.Task[None] | None = None
 
@@ -86,8 +88,10 @@ class Job:
                 return self.why_waiting or f"{self.bundle} is ready to be published"
             case JobState.INTERRUPTED | JobState.FAILED | JobState.CANCELLED:
                 return self.error[1]
+            case JobState.DONE:
+                return self.deed
             case _:
-                return f"{self.state} {self.bundle}" if self.state is not JobState.DONE else f"{self.bundle} is done"
+                return f"{self.state} {self.bundle}"
 
     @property
     def fields(self) -> dict[Field, str | int]:

@@ -226,7 +226,7 @@ class Jobs:
 
     def _tell_end(self, job: Job, failure: Failure | None) -> None:
         name, sentence = {
-            JobState.DONE: (EventName.JOB_FINISHED, f"the {job.kind} of {job.bundle} is done"),
+            JobState.DONE: (EventName.JOB_FINISHED, job.sentence),
             JobState.CANCELLED: (EventName.JOB_CANCELLED, f"{job.bundle}: {job.error[1]}"),
             JobState.INTERRUPTED: (EventName.JOB_INTERRUPTED, f"{job.bundle}: {job.error[1]}"),
             JobState.FAILED: (EventName.JOB_FAILED, f"{job.bundle}: {job.error[1]}"),

@@ -43,6 +43,14 @@ BEGINNINGS = {
     JobKind.VERIFY: ("verifying", JobState.VERIFYING),
     JobKind.ROLLBACK: ("rolling back", JobState.PUBLISHING),
 }
+UNPUBLISHED = {
+    Readiness.PLANNED: "{name} is planned, nothing was copied",
+    Readiness.STAGED: "{name} is copied and verified, not published; while the stick is plugged in: "
+    "dubseedctl sync --bundle {name}",
+    Readiness.ADOPTABLE: "{name} is verified, not adopted; while the stick is plugged in: "
+    "dubseedctl sync --bundle {name}",
+}
+"""What was done of a bundle that was not to be published."""
 """How a job of each kind begins, in words and as its state."""
 
 
@@ -116,6 +124,8 @@ class Work:
                 await self._show(job.bundle)
         if readiness is Readiness.CURRENT:
             self._board.report(tidings.current(job.bundle, job.wish.manifest_sha256), job.fields)
+        finished = published or readiness is Readiness.CURRENT
+        job.deed = f"{job.bundle} is synced" if finished else UNPUBLISHED[readiness].format(name=job.bundle)
 
     async def _prepare(self, job: Job, seed: Seed, held: AsyncExitStack) -> tuple[BundleSync, Readiness]:
         try:
@@ -195,6 +205,7 @@ class Work:
         if fresh.damage[0]:
             self._board.report(tidings.damaged(fresh), job.fields)
             raise StoreTrouble(ErrorName.of(fresh.damage[0]), fresh.damage[1])
+        job.deed = f"{name} is verified"
 
     async def _roll_back(self, job: Job) -> None:
         store, name = self._shelf.store, job.bundle
@@ -204,6 +215,7 @@ class Work:
             for tiding in await in_thread(lambda: roll_back(store, name, now=self._board.clock())):
                 self._board.report(tiding, job.fields)
             await self._shelf.refresh_one(name)
+        job.deed = f"{name} is rolled back"
 
     async def remove(self, name: str) -> None:
         """Delete an installed bundle, now or not at all: it is no job."""

@@ -163,7 +163,7 @@ class ToyDaemon:
         """End a job as the daemon does: new state, then both signals."""
         name, sentence = error or ("", "")
         number = int(path.rpartition("/")[2])
-        self.change_job(path, State=state, Error=[name, sentence], Progress=[100, "", 1])
+        self.change_job(path, State=state, Error=[name, sentence], Progress=[100, sentence or "tiny is synced", 1])
         self.tree.signal(path, JOB_INTERFACE, "Completed", [not error, name, sentence])
         self.tree.signal(ROOT_PATH, MANAGER_INTERFACE, "JobRemoved", [number, path, "tiny", state])
 

@@ -88,7 +88,7 @@ async def test_a_daemon_that_is_restarted_under_a_waiting_command_is_no_success(
 async def test_watch_sees_a_job_that_was_over_before_it_could_look(toy: ToyDaemon, start_ctl: Ctl) -> None:
     process = await start_ctl("watch")
     assert "waiting for a stick" in await first_line(process)
-    toy.show_job(1, State="done", Progress=[100, "tiny is done", 1])
+    toy.show_job(1, State="done", Progress=[100, "tiny is synced", 1])
     said = await ended(process)
     assert (said.status, said.err) == (0, "")
     assert said.out.startswith("tiny: done")

@@ -35,7 +35,7 @@ def test_a_stick_that_may_be_pulled_out_needs_no_button() -> None:
 
 def test_a_stick_that_somebody_has_mounted_says_where() -> None:
     notice = of_seed(replace(SEED, safe_to_remove=False, mount_point="/media/op/DUB-SEED"))
-    assert notice.body == "Eject it before you pull it out: it is mounted at /media/op/DUB-SEED"
+    assert notice.body == "Unmount it before you pull it out: umount /media/op/DUB-SEED"
 
 
 def test_what_is_refused_is_named_and_the_rest_counted() -> None:
@@ -72,8 +72,7 @@ def test_a_job_says_how_far_it_is_and_how_long_it_takes() -> None:
         ("queued", "sync", "tiny has its turn soon", "s", Mood.GOING),
         ("waiting", "sync", "tiny waits", "s", Mood.GOING),
         ("publishing", "rollback", "Rolling tiny back", "publishing, 512 MiB of 1.00 GiB", Mood.GOING),
-        ("done", "sync", "The sync of tiny is done", "512 MiB of 1.00 GiB", Mood.WELL),
-        ("done", "verify", "tiny is verified", "512 MiB of 1.00 GiB", Mood.WELL),
+        ("done", "sync", "s", "512 MiB of 1.00 GiB", Mood.WELL),
         ("failed", "sync", "tiny has failed", "why", Mood.WRONG),
         ("interrupted", "sync", "tiny is interrupted", "why", Mood.WRONG),
         ("cancelled", "sync", "tiny is cancelled", "What was verified is kept", Mood.WELL),
@@ -83,6 +82,13 @@ def test_every_state_of_a_job_has_its_words(state: str, kind: str, summary: str,
     error = Error("E", "why") if mood is Mood.WRONG else NO_ERROR
     notice = of_job(replace(JOB, state=state, kind=kind, error=error), plugged_in=False)
     assert (notice.summary, notice.body, notice.mood) == (summary, body, mood)
+
+
+def test_a_job_that_has_published_nothing_says_what_is_left_to_do() -> None:
+    told = Progress(100, "tiny is copied, not published; while the stick is in: dubseedctl sync --bundle tiny", 1)
+    notice = of_job(replace(JOB, state="done", progress=told), plugged_in=True)
+    assert notice.summary == "tiny is copied, not published"
+    assert notice.body == "while the stick is in: dubseedctl sync --bundle tiny"
 
 
 @pytest.mark.parametrize("state", ["done", "failed", "interrupted"])

@@ -26,7 +26,7 @@ async def test_a_job_is_one_notification_with_a_bar_and_then_its_result(
     toy.end_job(path, "done")
     await dunst.shows(1)
     (result,) = await dunst.dismissed()
-    assert (result["summary"], result["progress"]) == ("The sync of tiny is done", -1)
+    assert (result["summary"], result["progress"]) == ("tiny is synced", -1)
     assert result["id"] == going["id"]
 
 

@@ -47,7 +47,7 @@ def test_a_whole_sync_calls_nothing_that_the_filter_denies(stick: MakeStick, gue
     guest.journal.until(event="bundle-installed", bundle=NAME)
     guest.journal.until(event="safe-to-remove")
     guest.run("busctl", "call", *MANAGER, "Verify", "sa{sv}", NAME, "0")
-    guest.journal.until(message=f"the verify of {NAME} is done")
+    guest.journal.until(message=f"{NAME} is verified")
     guest.run("systemctl", "stop", "dubseedd")
     assert guest.sh(SYSTEM_CALLS_LOGGED) == ""
     guest.run("systemd-run", "--wait", "--quiet", "--property=SystemCallLog=uname", "uname")
