@@ -14,7 +14,7 @@ def next_step(state: State, server: Server | None = None) -> str:
     if any(seed.busy for seed in state.seeds):
         return "wait; the stick is being looked at"
     mounted = next((pulling(seed) for seed in state.seeds if seed.mount_point), "")
-    return _trouble(state) or mounted or serving(state, server) or _peace(state)
+    return _trouble(state) or _waiting(state) or mounted or serving(state, server) or _peace(state)
 
 
 def pulling(seed: SeedView) -> str:
@@ -37,6 +37,15 @@ def _trouble(state: State) -> str:
         return f"plug in a stick with {damaged[0]}; that mends it"
     if state.manager.state == "failed":
         return "mend what the last job failed of, then dubseedctl sync; what happened: dubseedctl history"
+    return ""
+
+
+def _waiting(state: State) -> str:
+    """What a stick has and nobody installs unasked: by the configuration, or since it was rolled back from."""
+    for seed in state.seeds:
+        for bundle in seed.bundles:
+            if bundle.verdict in ("new", "update", "staged"):
+                return f"to install {bundle.name} while the stick is in: dubseedctl sync --bundle {bundle.name}"
     return ""
 
 

@@ -13,6 +13,7 @@ from dubseedd.core import tidings
 from dubseedd.core.config import Config
 from dubseedd.core.device import check_filesystem, check_loop
 from dubseedd.core.lifecycle import SeedState
+from dubseedd.core.plan import Verdict
 from dubseedd.core.sentence import shown, signed_by
 from dubseedd.engine.scanning import Offer, SeedFolder
 from dubseedd.engine.store import Store
@@ -27,6 +28,14 @@ from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread
 
 log = logging.getLogger(__name__)
+
+FOUND = {
+    Verdict.NEW: "is new",
+    Verdict.UPDATE: "is an update of what is installed",
+    Verdict.STAGED: "is copied already, not published",
+    Verdict.CURRENT: "is current",
+    Verdict.FOREIGN: "is in the store already, put there by somebody else",
+}
 
 
 class Inspection:
@@ -110,11 +119,16 @@ class Inspection:
             sentence = f"{shown(offer.name)} is refused: {offer.refusal.sentence}"
             self._board.tell(EventName.BUNDLE_REFUSED, sentence, {**fields, **extra})
             return
-        verdict = seed.verdicts[offer.name]
-        sentence = f"{offer.name}, {offer.size:,} bytes{signed_by(offer.signer)}, is {verdict}"
+        verdict = Verdict(seed.verdicts[offer.name])
+        what = FOUND[verdict]
+        if offer.name not in seed.unasked:
+            what = (
+                f"is the version that was rolled back from, installed again by: dubseedctl sync --bundle {offer.name}"
+            )
+        sentence = f"{offer.name}, {offer.size:,} bytes{signed_by(offer.signer)}, {what}"
         remarks = "; ".join((sentence, *offer.notes))
         self._board.tell(EventName.BUNDLE_FOUND, remarks, {**fields, Field.BYTES_TOTAL: offer.size})
-        if verdict == "current":
+        if verdict is Verdict.CURRENT:
             self._board.report(tidings.current(offer.name, offer.manifest_sha256), fields)
 
     async def _give_up(self, seed: Seed, failure: Failure) -> None:

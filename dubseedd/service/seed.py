@@ -97,6 +97,12 @@ class Seed:
         """The bundles that are not taken as they are: their verdict is the name of an error."""
         return [name for name, verdict in self.verdicts.items() if verdict not in VERDICTS]
 
+    @property
+    def installable(self) -> list[str]:
+        """The bundles that the store has not, or not in this version, and could take."""
+        wanted = {Verdict.NEW.value, Verdict.UPDATE.value, Verdict.STAGED.value}
+        return [name for name, verdict in self.verdicts.items() if verdict in wanted]
+
     def wants(self, name: str) -> bool:
         """Is the bundle one to take unasked: not here yet, and not the version that was rolled back from?"""
         return name in self.unasked and self.verdicts.get(name) in VERDICTS - {Verdict.CURRENT.value}

@@ -77,6 +77,9 @@ def _result(state: State, seeds: Collection[Seed], last_ended: Job | None, insta
     refused = sum(len(seed.refused) for seed in seeds)
     if refused:
         return f"{refused} bundle{'' if refused == 1 else 's'} refused, see dubseedctl history; {bundles}"
+    waiting = next((name for seed in seeds for name in seed.installable), "")
+    if waiting:
+        return f"{bundles}; to install {waiting} from the stick: dubseedctl sync --bundle {waiting}"
     return f"{bundles}, nothing to do" if seeds else f"{bundles}, waiting for a stick labelled {label}"
 
 

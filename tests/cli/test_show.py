@@ -73,6 +73,10 @@ def test_what_could_speak_to_a_terminal_is_escaped_at_any_depth_and_nothing_else
             "plug the stick in again; the job goes on by itself",
         ),
         (replace(EMPTY, seeds=(replace(SEED, bundles=()),)), "nothing to do; you may pull the stick"),
+        (
+            replace(EMPTY, seeds=(replace(SEED, bundles=(Offered("llama", 1, "d", "staged"),)),)),
+            "to install llama while the stick is in: dubseedctl sync --bundle llama",
+        ),
         (replace(EMPTY, seeds=(SEED,)), "see why it was refused: dubseedctl history"),
         (
             replace(EMPTY, seeds=(replace(SEED, bundles=(), safe_to_remove=False, mount_point="/media/x"),)),

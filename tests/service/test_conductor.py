@@ -524,6 +524,24 @@ async def test_a_job_that_is_queued_is_done_by_the_configuration_of_the_moment_i
         assert job.error[0] == ErrorName.UNSAFE_MODEL.full
 
 
+async def test_a_job_says_what_it_has_done_and_what_it_has_not(world: World) -> None:
+    async with conducted(world, config_of(world, automatic=Automatic.VERIFY)) as conductor:
+        device = world.plug(world.stick({"tiny": FILES}))
+        await served(world, conductor)
+        requests = Requests(conductor)
+        for dry_run in (True, False):
+            (job,) = await requests.sync(device.node, "tiny", dry_run=dry_run)
+            await world.until(lambda job=job: job.ended)
+        (job,) = requests.verify("tiny")
+        await world.until(lambda: job.ended)
+        assert world.told(EventName.JOB_FINISHED) == [
+            "tiny is copied and verified, not published; while the stick is plugged in: dubseedctl sync --bundle tiny",
+            "tiny is planned, nothing was copied",
+            "tiny is synced",
+            "tiny is verified",
+        ]
+
+
 async def test_whoever_follows_a_job_that_was_cut_short_is_told_when_it_is_forgotten(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

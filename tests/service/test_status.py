@@ -58,6 +58,13 @@ async def test_a_stick_that_is_done_may_be_pulled_out() -> None:
     )
 
 
+async def test_a_stick_with_something_that_nobody_installs_unasked_says_how() -> None:
+    seed = Seed("s", STICK, SeedState.DONE, verdicts={"old": "current", "tiny": "staged"})
+    assert said([], [seed]) == (
+        "1 bundle installed; to install tiny from the stick: dubseedctl sync --bundle tiny; the stick may be pulled out"
+    )
+
+
 async def test_a_stick_that_somebody_else_has_mounted_is_theirs_to_unmount() -> None:
     seed = Seed("s", STICK, SeedState.DONE, mount_points=("/media/alice/DUB-SEED",))
     told = said([], [seed])

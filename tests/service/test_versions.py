@@ -31,6 +31,9 @@ async def test_a_rollback_is_a_job_and_the_version_rolled_back_from_comes_again_
         await world.until(lambda: seed.verdicts["tiny"] == Verdict.UPDATE)
         await requests.scan()
         await served(world, conductor)
+        assert world.told(EventName.BUNDLE_FOUND)[-1].endswith(
+            "is the version that was rolled back from, installed again by: dubseedctl sync --bundle tiny"
+        )
         assert contents(world.folder / "store/tiny") == published(OLD)
         (again,) = await requests.sync("", "tiny")
         await world.until(lambda: again.state is JobState.DONE)
