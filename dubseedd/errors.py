@@ -54,7 +54,10 @@ class Stopping(Interrupted):
     """The daemon is being stopped."""
 
     def __init__(self) -> None:
-        super().__init__(ErrorName.CANCELLED, "dubseedd is being stopped; the job goes on when it is started again")
+        super().__init__(
+            ErrorName.CANCELLED,
+            "dubseedd is being stopped; a sync goes on when it runs again and the stick is plugged in",
+        )
 
 
 class Cancelled(Failure):

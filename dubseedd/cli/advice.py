@@ -34,7 +34,7 @@ def _trouble(state: State) -> str:
         return "see why it was refused: dubseedctl history"
     damaged = [bundle.name for bundle in state.bundles if bundle.state == "damaged"]
     if damaged:
-        return f"plug in a stick with {damaged[0]}; that mends it"
+        return f"plug in a stick with {damaged[0]}, that mends it; if it is in: dubseedctl sync --bundle {damaged[0]}"
     if state.manager.state == "failed":
         return "mend what the last job failed of, then dubseedctl sync; what happened: dubseedctl history"
     return ""

@@ -85,9 +85,8 @@ def own_cache() -> str:
 def _check_key(key: str | None) -> None:
     """A key that is not there is known before an hour of copying."""
     if key and not os.access(key, os.R_OK):
-        raise CallRefused(
-            ErrorName.NOT_FOUND, f"there is no key {shown(key)} to sign with; name its file: --sign ~/.ssh/id_ed25519"
-        )
+        what = f"the key {shown(key)} cannot be read" if os.path.lexists(key) else f"there is no key {shown(key)}"
+        raise CallRefused(ErrorName.NOT_FOUND, f"{what} to sign with; name its file: --sign ~/.ssh/id_ed25519")
 
 
 def _now() -> str:

@@ -101,7 +101,7 @@ def _look_into_store(name: str, options: argparse.Namespace) -> Told:
         reason = f"there is no store {path}; plug in a stick that has it, or name another store: --store DIR"
         return Told(Verdict.ABSENT, f"{name} is not installed: {reason}")
     except OSError as error:
-        reason = f"the store {path} cannot be read ({error.strerror}); ask as root: sudo dubseedctl guard {name}"
+        reason = f"the store {path} cannot be read ({error.strerror}); run the same command with sudo"
         return Told(Verdict.UNKNOWN, f"nobody can tell whether {name} is there: {reason}")
 
 

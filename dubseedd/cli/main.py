@@ -19,6 +19,7 @@ from dubseedd.errors import Failure
 LEFT_OFF = {
     "sync": "jobs that were queued go on; dubseedctl cancel ends them",
     "verify": "jobs that were queued go on; dubseedctl cancel ends them",
+    "verify --offline": "stopped; what was not read to its end counts as before",
     "check": "stopped; nothing was written",
     "format": "stopped; a drive that was being erased is no seed yet, format it again",
     "create": "stopped; the stick has the bundle that was there before, whole, or none; the same command begins anew",
@@ -57,12 +58,19 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _called(options: argparse.Namespace) -> str:
+    """The command, with the option that makes it another one."""
+    if getattr(options, "from_folder", None) is not None:
+        return "sync --from"
+    return "verify --offline" if getattr(options, "offline", False) else str(options.command)
+
+
 def _outcome(argv: list[str] | None) -> int:
     """Parse and run; whatever goes wrong, files and output aside, is a sentence and a status."""
     command = ""
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
-        command = options.command if getattr(options, "from_folder", None) is None else "sync --from"
+        command = _called(options)
         return _run(options)
     except SystemExit as ended:  # how argparse says that it has said everything
         return int(ended.code or 0)

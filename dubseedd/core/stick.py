@@ -21,14 +21,15 @@ def check_files(filesystem: str, sizes: Iterable[tuple[str, int]]) -> None:
             raise SeedRefused(
                 ErrorName.WRITE_FAILED,
                 f"{shown(path)} is no name for a stick with {filesystem}, which takes none of {FORBIDDEN} and no dot "
-                "or space at the end; format it with ext4 (dubseedctl format), or leave the file out: --exclude",
+                "or space at the end; leave the file out (--exclude), or erase the stick and make it ext4: dubseedctl "
+                "format /dev/sdX --type ext4",
                 file=path,
             )
         if kind.most_bytes is not None and size > kind.most_bytes:
             raise SeedRefused(
                 ErrorName.WRITE_FAILED,
                 f"{shown(path)} has {size:,} bytes, and a stick with {filesystem} takes files of less than 4 GiB only; "
-                "format it with exfat or ext4: dubseedctl format",
+                "erase it and make it exfat: dubseedctl format /dev/sdX",
                 file=path,
             )
 

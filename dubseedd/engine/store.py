@@ -36,6 +36,7 @@ from dubseedd.engine.durable import (
     write_file,
 )
 from dubseedd.engine.store_view import OWN, StoredBundle, StoreView, receipt_file
+from dubseedd.engine.trouble import way_to_write
 from dubseedd.errors import CallRefused, StoreTrouble
 from dubseedd.names import ErrorName
 
@@ -62,7 +63,8 @@ class Store(StoreView):
             except BlockingIOError as error:
                 raise CallRefused(
                     ErrorName.BUSY,
-                    f"another process works on the store {path}; stop it (systemctl stop dubseedd) or ask the daemon",
+                    f"another process works on the store {path}: the daemon (stop it: systemctl stop dubseedd), or a "
+                    "dubseedctl that runs (wait for its end)",
                 ) from error
             except OSError as error:
                 raise StoreTrouble(ErrorName.STORE_FAILED, _cannot_open(path, error)) from error
@@ -134,9 +136,4 @@ def _cannot_open(path: str, error: OSError) -> str:
     sentence = f"the store {path} cannot be opened or made ({error.strerror})"
     if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid() != 0:
         return f"{sentence}; do it as root: sudo"
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return (
-            f"{sentence}; where dubseedd.service runs, allow it with a drop-in (systemctl edit dubseedd): "
-            f"[Service] ReadWritePaths={path}"
-        )
-    return f"{sentence}; name another folder: [store] path, or --store"
+    return f"{sentence}; {way_to_write(path, error) or 'name another folder: [store] path, or --store'}"

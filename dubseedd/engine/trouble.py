@@ -87,6 +87,23 @@ def writing_stick(path: str) -> Iterator[None]:
         ) from error
 
 
+def way_to_write(folder: str, error: OSError) -> str:
+    """What root does about a folder of the configuration that dubseedd cannot write to; "" where it is something else.
+
+    It has few of root's powers, and its unit lets it write to what is named there alone.
+    """
+    if error.errno in (errno.ENOENT, errno.EROFS) and not os.path.isdir(folder):
+        return f"make it: install -d {folder}; then systemctl restart dubseedd"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"it has to be root's: chown root:root {folder}"
+    if error.errno == errno.EROFS:
+        return (
+            f'let dubseedd.service write there: systemctl edit dubseedd, put in the two lines "[Service]" and '
+            f'"ReadWritePaths=-{folder}", then systemctl restart dubseedd'
+        )
+    return ""
+
+
 def wrong_on_disk(path: str, found: str, expected: str, where: str = "") -> StoreTrouble:
     """The error for a staged file that reads back as something else; the digests are named with their kind."""
     return StoreTrouble(

@@ -60,7 +60,7 @@ class Verification:
         self._meter.current_file = file.path
         name = self.receipt.name
         folder, _, base = f"{name}/{file.path}".rpartition("/")
-        mend = "plug in a seed with this bundle to mend it"
+        mend = f"plug in a stick with {name}, or if it is in: dubseedctl sync --bundle {name}"
 
         def count(length: int) -> None:
             self._meter.copied(length)

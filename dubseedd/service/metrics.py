@@ -12,6 +12,7 @@ from dubseedd import __version__
 from dubseedd.core.exposition import Family, Kind, exposition
 from dubseedd.engine.durable import FOLDER, opened, write_file
 from dubseedd.engine.store_view import BundleState
+from dubseedd.engine.trouble import way_to_write
 from dubseedd.names import IDENTIFIER
 from dubseedd.service.board import Listener
 from dubseedd.service.conductor import Conductor
@@ -106,7 +107,5 @@ def write(folder: str, content: bytes) -> None:
 
 
 def _trouble(folder: str, error: OSError) -> str:
-    return (
-        f"the metrics cannot be written to {folder} ({error.strerror}); make the folder, and allow it to "
-        f"dubseedd.service with a drop-in (systemctl edit dubseedd): [Service] ReadWritePaths={folder}"
-    )
+    way_out = way_to_write(folder, error) or "name another folder: [metrics] folder"
+    return f"the metrics cannot be written to {folder} ({error.strerror}); {way_out}"

@@ -60,7 +60,7 @@ def test_what_could_speak_to_a_terminal_is_escaped_at_any_depth_and_nothing_else
         (replace(EMPTY, seeds=(replace(SEED, state="scanning"),)), "wait; the stick is being looked at"),
         (
             replace(EMPTY, bundles=(replace(BUNDLE, state="damaged"),)),
-            "plug in a stick with tiny; that mends it",
+            "plug in a stick with tiny, that mends it; if it is in: dubseedctl sync --bundle tiny",
         ),
         (
             replace(EMPTY, manager=replace(MANAGER, state="failed"), seeds=(replace(SEED, bundles=()),)),

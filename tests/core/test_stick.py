@@ -10,7 +10,7 @@ MOST = (4 << 30) - 1
 
 def test_fat_takes_no_file_of_4_gib() -> None:
     check_files("vfat", [("model.safetensors", MOST)])
-    with pytest.raises(SeedRefused, match=r"^model\.safetensors has 4,294,967,296 bytes.*format it with exfat or ext4"):
+    with pytest.raises(SeedRefused, match=r"^model\.safetensors has 4,294,967,296 bytes.*erase it and make it exfat"):
         check_files("vfat", [("config.json", 2), ("model.safetensors", MOST + 1)])
 
 

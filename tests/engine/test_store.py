@@ -32,13 +32,17 @@ def test_a_store_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     assert "name another folder: [store] path, or --store" in trouble.value.sentence
 
 
-def test_a_read_only_store_prints_the_drop_in_that_helps(tmp_path: Path) -> None:
+def test_a_store_that_is_missing_or_read_only_says_what_helps(tmp_path: Path) -> None:
     with ExitStack() as undo:
         run("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path))
         undo.callback(run, "umount", str(tmp_path))
-        with pytest.raises(StoreTrouble) as trouble:
-            Store(f"{tmp_path}/store")
-    assert f"ReadWritePaths={tmp_path}/store" in trouble.value.sentence
+        for store, way_out in (
+            (f"{tmp_path}/store", f"; make it: install -d {tmp_path}/store; then systemctl restart dubseedd"),
+            (str(tmp_path), f'"[Service]" and "ReadWritePaths=-{tmp_path}", then systemctl restart dubseedd'),
+        ):
+            with pytest.raises(StoreTrouble) as trouble:
+                Store(store)
+            assert trouble.value.sentence.endswith(way_out)
 
 
 def test_our_own_folder_is_for_root_alone(store: Store) -> None:

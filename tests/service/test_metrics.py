@@ -90,7 +90,7 @@ async def test_a_folder_that_cannot_be_written_to_is_told_once_with_the_way_out(
         await until(there, {("dubseedd_seeds",): 1})
     (told,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert told.startswith(f"the metrics cannot be written to {missing} (No such file or directory); ")
-    assert told.endswith(f"[Service] ReadWritePaths={missing}")
+    assert told.endswith(f"make it: install -d {missing}; then systemctl restart dubseedd")
 
 
 def test_words_of_others_stay_in_their_quotes() -> None:
