@@ -357,6 +357,14 @@ def test_an_output_that_is_full_is_one_sentence(seed: Path, ctl: Run) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_ctrl_c_ends_a_verification_that_no_daemon_goes_on_with(seed: Path, ctl: Run) -> None:
+    write_bundle(seed / "models/tiny", model_files(shards=4))
+    assert ctl("sync", "--from", str(seed)).returncode == 0
+    done = ctl("verify", "--offline", code=INTERRUPTED_MID_COPY)
+    assert done.returncode == 130
+    assert done.stderr == "dubseedctl: stopped; what was not read to its end counts as before\n"
+
+
 def test_ctrl_c_keeps_what_was_verified_and_ends_with_130(seed: Path, store: Path, ctl: Run) -> None:
     write_bundle(seed / "models/tiny", model_files(shards=4, shard_bytes=5_000_000))
     done = ctl("sync", "--from", str(seed), code=INTERRUPTED_MID_COPY)
