@@ -78,7 +78,8 @@ def dubseedctl() -> str:
         ".SH DESCRIPTION\n",
         plain(
             "Every command that shows data takes --json. Errors go to standard error, as one sentence that says what "
-            "to do. What asks the daemon for work needs polkit's leave; at a terminal it may ask for a password.\n"
+            "to do. What asks the daemon for work has to be authorised by polkit, which at a terminal may ask for a "
+            "password.\n"
         ),
         f".SH COMMANDS\n{sections}",
         f".SH EXIT STATUS\n{STATUSES}",

@@ -147,7 +147,7 @@ def _guard(command: argparse.ArgumentParser) -> None:
 
 def _remove(command: argparse.ArgumentParser) -> None:
     _bundle(command)
-    command.add_argument("--yes", action="store_true", help="do not ask")
+    command.add_argument("--yes", action="store_true", help="do not ask; without a terminal nobody is asked")
 
 
 def _history(command: argparse.ArgumentParser) -> None:
@@ -179,13 +179,25 @@ def _create(command: argparse.ArgumentParser) -> None:
         "--revision", type=_given, metavar="R", help="of a cache: branch, tag or commit; default: main"
     )
     command.add_argument(
-        "--include", action="append", default=[], type=_given, metavar="P", help="take what this pattern fits as well"
+        "--include",
+        action="append",
+        default=[],
+        type=_given,
+        metavar="P",
+        help="take files that match this shell pattern as well; may be repeated, * matches / too",
     )
     command.add_argument(
-        "--exclude", action="append", default=[], type=_given, metavar="P", help="leave out what this pattern fits"
+        "--exclude",
+        action="append",
+        default=[],
+        type=_given,
+        metavar="P",
+        help="leave out files that match this shell pattern; may be repeated",
     )
     command.add_argument("--everything", action="store_true", help="leave out nothing but what --exclude names")
-    command.add_argument("--sign", type=_given, metavar="KEY", help="an OpenSSH key, or the public half of an agent's")
+    command.add_argument(
+        "--sign", type=_given, metavar="KEY", help="a private key of OpenSSH, or the .pub of one that ssh-agent has"
+    )
     _config(command)
 
 
@@ -304,11 +316,11 @@ COMMANDS = (
             "dubseedctl guard llama --store /mnt/var/lib/dubnium/models",
         ),
         _guard,
-        note="exit status: 0 it is; 10 absent; 11 damaged;\n  12 foreign or unverified; 20 nobody can tell\n\n",
+        note="exit status: 0 it is; 10 absent; 11 damaged;\n  12 foreign or unverified; 20 cannot be determined\n\n",
     ),
     Command(
         "history",
-        "what has happened, the newest last",
+        "what has happened, the newest last; in JSON first",
         "online:history",
         (
             "dubseedctl history",

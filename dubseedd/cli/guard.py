@@ -1,6 +1,6 @@
 """dubseedctl guard: may a script count on a bundle? Its exit status says so, whatever else goes wrong.
 
-0 installed, whole and verified; 10 absent; 11 damaged; 12 foreign or unverified; 20 nobody can tell
+0 installed, whole and verified; 10 absent; 11 damaged; 12 foreign or unverified; 20 cannot be determined
 """
 
 import argparse
@@ -60,7 +60,7 @@ def guard(options: argparse.Namespace) -> int:
     try:
         told = _look(options)
     except (Complaint, ConfigError) as trouble:
-        told = Told(Verdict.UNKNOWN, f"nobody can tell whether {options.bundle} is there: {trouble}")
+        told = Told(Verdict.UNKNOWN, f"it cannot be determined whether {options.bundle} is there: {trouble}")
     if options.json:
         verdict = told.verdict.name.lower()
         print(document("guard", bundle=options.bundle, verdict=verdict, reason=told.sentence, next=told.advice))
@@ -102,7 +102,7 @@ def _look_into_store(name: str, options: argparse.Namespace) -> Told:
         return Told(Verdict.ABSENT, f"{name} is not installed: {reason}")
     except OSError as error:
         reason = f"the store {path} cannot be read ({error.strerror}); run the same command with sudo"
-        return Told(Verdict.UNKNOWN, f"nobody can tell whether {name} is there: {reason}")
+        return Told(Verdict.UNKNOWN, f"it cannot be determined whether {name} is there: {reason}")
 
 
 def judge(name: str, bundle: Bundle | None) -> Told:

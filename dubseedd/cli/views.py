@@ -40,7 +40,7 @@ class Offered(NamedTuple):
     verdict: str
 
 
-NOT_RUNNING = "dubseedd does not run; start it: systemctl start dubseedd"
+NOT_RUNNING = "dubseedd is not running; start it: systemctl start dubseedd"
 NO_ERROR = Error("", "")
 NO_PROGRESS = Progress(0, "", 1)
 

@@ -48,17 +48,17 @@ complete -c dubseedctl -n '__fish_seen_subcommand_from rollback' -a '(__dubseedc
 complete -c dubseedctl -n '__fish_seen_subcommand_from rollback' -l json -d 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
 complete -c dubseedctl -n __fish_use_subcommand -a remove -d 'delete a bundle and its previous version'
 complete -c dubseedctl -n '__fish_seen_subcommand_from remove' -a '(__dubseedctl_bundles)'
-complete -c dubseedctl -n '__fish_seen_subcommand_from remove' -l yes -d 'do not ask'
+complete -c dubseedctl -n '__fish_seen_subcommand_from remove' -l yes -d 'do not ask; without a terminal nobody is asked'
 complete -c dubseedctl -n '__fish_seen_subcommand_from remove' -l json -d 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
 complete -c dubseedctl -n __fish_use_subcommand -a create -d 'make a bundle on a seed, or bring it up to date'
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l to -d 'a stick'\''s device or mount point, or any folder' -r -F -a '(__dubseedctl_seeds)'
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l name -d 'the bundle'\''s name; default: the model'\''s own' -r
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l revision -d 'of a cache: branch, tag or commit; default: main' -r
-complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l include -d 'take what this pattern fits as well' -r
-complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l exclude -d 'leave out what this pattern fits' -r
+complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l include -d 'take files that match this shell pattern as well; may be repeated, * matches / too' -r
+complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l exclude -d 'leave out files that match this shell pattern; may be repeated' -r
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l everything -d 'leave out nothing but what --exclude names'
-complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l sign -d 'an OpenSSH key, or the public half of an agent'\''s' -r -F
+complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l sign -d 'a private key of OpenSSH, or the .pub of one that ssh-agent has' -r -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l config -d 'take this configuration file alone' -r -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from create' -l json -d 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
 complete -c dubseedctl -n __fish_use_subcommand -a cancel -d 'cancel a job; what was verified is kept'
@@ -70,7 +70,7 @@ complete -c dubseedctl -n '__fish_seen_subcommand_from guard' -a '(__dubseedctl_
 complete -c dubseedctl -n '__fish_seen_subcommand_from guard' -l store -d 'without the daemon: the store; default: that of the configuration' -r -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from guard' -l config -d 'without the daemon: take this configuration file alone' -r -F
 complete -c dubseedctl -n '__fish_seen_subcommand_from guard' -l json -d 'for programs: {"schemaVersion": 1, "command": "seed …", …}'
-complete -c dubseedctl -n __fish_use_subcommand -a history -d 'what has happened, the newest last'
+complete -c dubseedctl -n __fish_use_subcommand -a history -d 'what has happened, the newest last; in JSON first'
 complete -c dubseedctl -n '__fish_seen_subcommand_from history' -l number -d 'how many events; default: 20' -r
 complete -c dubseedctl -n '__fish_seen_subcommand_from history' -l bundle -d 'those of one bundle' -r -a '(__dubseedctl_bundles)'
 complete -c dubseedctl -n '__fish_seen_subcommand_from history' -l json -d 'for programs: {"schemaVersion": 1, "command": "seed …", …}'

@@ -238,7 +238,7 @@ async def test_why_it_is_refused_is_told_in_the_words_of_the_journal(toy: ToyDae
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("org.freedesktop.DBus.Error.ServiceUnknown", "dubseedd does not run; start it: systemctl start dubseedd"),
+        ("org.freedesktop.DBus.Error.ServiceUnknown", "dubseedd is not running; start it: systemctl start dubseedd"),
         ("org.freedesktop.systemd1.UnitMasked", "dubseedd cannot be started (it says); see systemctl status dubseedd"),
         (
             "org.freedesktop.DBus.Error.Spawn.ChildExited",
@@ -380,7 +380,7 @@ async def test_without_a_daemon_every_command_that_needs_it_ends_with_3(start_ct
         "history",
     ):
         said = await ended(await start_ctl(*command.split()))
-        assert said == (3, "", "dubseedctl: dubseedd does not run; start it: systemctl start dubseedd\n"), command
+        assert said == (3, "", "dubseedctl: dubseedd is not running; start it: systemctl start dubseedd\n"), command
 
 
 async def test_a_history_with_nothing_in_it_says_so(toy: ToyDaemon, start_ctl: Ctl) -> None:
