@@ -68,7 +68,8 @@ def check_filesystem(device: BlockDevice, taken: Sequence[str]) -> None:
         raise SeedRefused(
             ErrorName.MOUNT_FAILED,
             f"{device.called} has the file system {device.filesystem or 'of no known kind'}; taken are "
-            f"{', '.join(taken)}: format it anew or extend [seed] filesystems",
+            f"{', '.join(taken)}: format it anew, or extend [seed] filesystems, then systemctl reload dubseedd and "
+            "plug it in again",
         )
 
 
