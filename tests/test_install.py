@@ -163,6 +163,17 @@ def test_systemd_takes_the_unit(stage: Path, tmp_path: Path) -> None:
     assert run("systemd-analyze", "verify", "--man=no", unit) == ""
 
 
+def test_systemd_never_gives_the_daemon_up(stage: Path) -> None:
+    """An offline sync refuses it the store for hours; and one that was killed goes on within five seconds."""
+    unit = (stage / "usr/local/lib/systemd/system/dubseedd.service").read_text()
+    before, _, service = unit.partition("[Service]")
+    assert "\nStartLimitIntervalSec=0\n" in before
+    assert "\nRestart=on-failure\n" in service
+    wait = re.search(r"^RestartSec=(\d+)$", service, re.MULTILINE)
+    assert wait is not None
+    assert int(wait[1]) < 5
+
+
 def test_the_sandbox_is_as_tight_as_promised(stage: Path) -> None:
     unit = stage / "usr/local/lib/systemd/system/dubseedd.service"
     said = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
