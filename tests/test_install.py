@@ -17,6 +17,7 @@ from dubseedd.adapters.messages import IncomingCall, Match, Reply
 from dubseedd.bus.interface import load
 from dubseedd.bus.tree import INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES
 from dubseedd.names import BUS_NAME, ROOT_PATH
+from tests.support.standins import calls, search_path, stand_in
 from tools.image import attached, empty_image
 
 ROOT = Path(__file__).parent.parent
@@ -132,6 +133,21 @@ def test_an_install_that_gets_no_libraries_leaves_the_one_before_whole(tmp_path:
     done = made("install", tmp_path, "VENDOR=yes")
     assert (done.returncode, files(tmp_path)) == (2, before)
     assert "pip could not fetch the libraries, see above; nothing was installed or changed\n" in done.stderr
+
+
+@pytest.mark.parametrize("booted", [True, False])
+def test_an_install_over_a_daemon_that_runs_starts_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, booted: bool
+) -> None:
+    programs = tmp_path / "programs"
+    for name in ("systemctl", "systemd-tmpfiles", "journalctl", "udevadm"):
+        stand_in(programs, name)
+    stand_in(programs, "systemd-notify", f"exit {0 if booted else 1}")
+    monkeypatch.setenv("PATH", search_path(programs))
+    make("install", Path(), "DESTDIR=", f"PREFIX={tmp_path}/usr", f"SYSCONFDIR={tmp_path}/etc")
+    assert (tmp_path / "usr/bin/dubseedctl").exists()
+    told = ["daemon-reload", "reload dbus.service", "try-restart dubseedd.service"]
+    assert calls(programs, "systemctl") == (told if booted else [])
 
 
 @only_root_may("be somebody else")
