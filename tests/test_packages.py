@@ -14,6 +14,7 @@ import pytest
 
 from dubseedd import __version__
 from tests.support.bundles import model_files, write_bundle
+from tests.support.standins import calls, search_path, stand_in
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,6 +48,29 @@ def test_every_package_is_of_the_version_of_the_code() -> None:
         "CHANGELOG.md": rf"(?m)^## {re.escape(__version__)} ",
     }
     assert [file for file, pattern in told.items() if not re.search(pattern, (ROOT / file).read_text())] == []
+
+
+# The RPM
+
+
+@pytest.mark.parametrize(
+    ("installed", "told"),
+    [
+        (1, ["enable dubseedd.service", "daemon-reload", "start dubseedd.service"]),
+        (2, ["daemon-reload", "try-restart dubseedd.service"]),
+    ],
+    ids=["first", "upgrade"],
+)
+def test_an_upgrade_of_the_rpm_starts_no_daemon_that_was_stopped(
+    tmp_path: Path, installed: int, told: list[str]
+) -> None:
+    """Its script, run with the number of versions that rpm would give it."""
+    _, _, rest = (ROOT / "packaging/rpm/dubseedd.spec").read_text().partition("\n%post\n")
+    script, _, _ = rest.partition("\n%preun\n")
+    for name in ("systemctl", "systemd-tmpfiles", "journalctl", "systemd-notify"):
+        stand_in(tmp_path / "programs", name)
+    run("sh", "-ec", script, "sh", str(installed), PATH=search_path(tmp_path / "programs"))
+    assert calls(tmp_path / "programs", "systemctl") == told
 
 
 # The wheel
