@@ -16,8 +16,10 @@ def start(program: str) -> int:
     try:
         main = importlib.import_module(BEGIN[program]).main
     except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
         said = (
-            f"the Python module {error.name} is missing; install it, or all of them: pip install 'dubseedd[cli,daemon]'"
+            f"the Python module {module} is missing; install your distribution's package of it, such as "
+            f"python3-{module.replace('_', '-')} on Debian, or in a clone of dubseedd: pipx install '.[cli,daemon]'"
         )
         print(f"{program}: {said}", file=sys.stderr)
         return 1
