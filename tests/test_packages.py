@@ -50,6 +50,42 @@ def test_every_package_is_of_the_version_of_the_code() -> None:
     assert [file for file, pattern in told.items() if not re.search(pattern, (ROOT / file).read_text())] == []
 
 
+@pytest.mark.parametrize(
+    ("tool", "made"),
+    [
+        ("rpm", "build/rpm/SOURCES/vendor.tar.gz"),
+        pytest.param(
+            "deb",
+            f"build/deb/dubseedd_{__version__}.orig-vendor.tar.gz",
+            marks=pytest.mark.skipif(not shutil.which("dpkg-parsechangelog"), reason="this is no Debian"),
+        ),
+    ],
+)
+def test_the_archive_of_wheels_is_the_same_bytes_every_time(tool: str, made: str, tmp_path: Path) -> None:
+    """Whatever the umask, the clock and the order in which they came; pip and the package's own build stand in."""
+    found = []
+    for name, umask, wheels in (("one", 0o022, "a b"), ("two", 0o077, "b a")):
+        clone = tmp_path / name
+        for part in ("tools", "packaging"):
+            shutil.copytree(ROOT / part, clone / part, ignore=shutil.ignore_patterns("__pycache__"))
+        (clone / "dubseedd").mkdir()
+        shutil.copy(ROOT / "dubseedd/__init__.py", clone / "dubseedd")
+        (clone / "build").mkdir()
+        with tarfile.open(clone / f"build/dubseedd-{__version__}.tar.gz", "w:gz") as archive:
+            archive.add(ROOT / "packaging/debian", f"dubseedd-{__version__}/packaging/debian")
+        programs = tmp_path / f"{name}-programs"
+        download = f"""while [ "$1" != --dest ]; do shift; done
+            mkdir -p "$2"
+            for wheel in {wheels}; do echo wheel >"$2/$wheel.whl"; touch --date=@{umask} "$2/$wheel.whl"; done"""
+        stand_in(programs, "pip3", download)
+        for builder in ("rpmbuild", "dpkg-checkbuilddeps", "dpkg-buildpackage"):
+            stand_in(programs, builder)
+        told = {**os.environ, "PATH": search_path(programs)}
+        subprocess.run([clone / "tools" / tool], check=True, capture_output=True, env=told, umask=umask)
+        found.append((clone / made).read_bytes())
+    assert found[0] == found[1]
+
+
 # The RPM
 
 
