@@ -66,7 +66,7 @@ def test_what_the_module_writes_by_default_is_what_the_daemon_does_by_default() 
 
 SAMPLES = {
     "flag": [True, False, "yes", 1],
-    "texts": [["a"], ["a", "b"], [], "a", [1]],
+    "texts": [["a"], ["a", "b"], [], "a", [1], [""], ["a", ""]],
     "size": [1, 0, "2 GiB", "512MiB", "7", -1, True, "1 gig", "1gib", ""],
     "words": ["publish", "off", "unmount", "refuse", "maybe", ""],
     "text": [
@@ -144,13 +144,24 @@ def test_the_sandbox_is_opened_for_another_store_and_for_metrics_and_for_nothing
     assert unit["serviceConfig"] == {"ReadWritePaths": []}
     config = evaluated(tmp_path, store="/srv/models", settings={"metrics": {"folder": "/var/lib/text"}})["config"]
     unit = config["systemd"]["services"]["dubseedd"]
-    assert unit["serviceConfig"] == {"ReadWritePaths": ["-/srv/models", "-/var/lib/text"]}
+    assert unit["serviceConfig"] == {"ReadWritePaths": ["-/srv/models", '"-/var/lib/text"']}
     assert unit["unitConfig"] == {"RequiresMountsFor": "/srv/models"}
     assert config["systemd"]["tmpfiles"]["rules"] == [
         "d /srv/models 0755 root root -",
         "d /srv/models/.dubseed 0700 root root -",
     ]
     assert config["environment"]["etc"]["dubnium/dubseedd.toml"]["source"]["store"]["path"] == "/srv/models"
+
+
+@needs_nix
+def test_systemd_takes_any_folder_of_metrics_as_one_path(tmp_path: Path) -> None:
+    made = evaluated(tmp_path, settings={"metrics": {"folder": '/var/lib/my "100%n" metrics\\'}})
+    (path,) = made["config"]["systemd"]["services"]["dubseedd"]["serviceConfig"]["ReadWritePaths"]
+    assert path == r'''"-/var/lib/my \"100%%n\" metrics\\"'''
+    unit = tmp_path / "a.service"
+    unit.write_text(f"[Service]\nExecStart=/bin/true\nReadWritePaths={path}\n")
+    done = subprocess.run(("systemd-analyze", "verify", "--man=no", unit), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @needs_nix
@@ -193,3 +204,12 @@ def test_what_cannot_be_meant_is_told_in_one_sentence(given: dict[str, Any], sai
 @pytest.mark.parametrize("store", ["models", "/a b", "/a/", "/", "/%h"])
 def test_a_store_that_a_unit_cannot_name_is_refused(store: str, tmp_path: Path) -> None:
     assert evaluated(tmp_path, store=store)["refused"] == ["store"]
+
+
+@needs_nix
+def test_a_label_that_the_daemon_would_not_take_is_refused(tmp_path: Path) -> None:
+    labels = ["A" * 255, "A" * 256, "-A", ""]
+    made = judged(tmp_path, [{"label": label} for label in labels])
+    assert [case.get("refused") for case in made] == [
+        None if taken({"seed": {"label": label}}) else ["label"] for label in labels
+    ]

@@ -18,7 +18,7 @@ let
     row:
     {
       flag = types.bool;
-      texts = types.nonEmptyListOf types.str;
+      texts = types.nonEmptyListOf types.nonEmptyStr;
       size = types.either types.ints.unsigned (textOf row);
       text = textOf row;
       words = types.enum row.words;
@@ -54,6 +54,8 @@ let
   store = cfg.settings.store.path;
   standardStore = "/var/lib/dubnium/models";
   metrics = cfg.settings.metrics.folder;
+  # One word of a unit, with nothing to expand in it.
+  quoted = text: "\"${builtins.replaceStrings [ "\\" "\"" "%" ] [ "\\\\" "\\\"" "%%" ] text}\"";
 in
 {
   options.services.dubseedd = {
@@ -82,7 +84,7 @@ in
     };
 
     label = mkOption {
-      type = types.strMatching "[A-Za-z0-9_.+][A-Za-z0-9_.+-]*";
+      type = types.strMatching "[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,254}";
       default = "DUB-SEED";
       description = "The label of the file systems that are taken: settings.seed.label, and the udev rule for it.";
     };
@@ -156,7 +158,7 @@ in
       restartTriggers = [ config.environment.etc."dubnium/dubseedd.toml".source ];
       unitConfig.RequiresMountsFor = mkIf (store != standardStore) store;
       serviceConfig.ReadWritePaths =
-        lib.optional (store != standardStore) "-${store}" ++ lib.optional (metrics != "") "-${metrics}";
+        lib.optional (store != standardStore) "-${store}" ++ lib.optional (metrics != "") (quoted "-${metrics}");
     };
     systemd.user.services.dubseed-notify = mkIf cfg.notifications {
       wantedBy = [ "graphical-session.target" ];

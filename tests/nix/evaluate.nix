@@ -30,9 +30,9 @@ let
       ints.unsigned = value: builtins.isInt value && value >= 0;
       listOf = of: value: builtins.isList value && builtins.all of value;
       nonEmptyListOf = of: value: value != [ ] && lib.types.listOf of value;
+      nonEmptyStr = value: builtins.isString value && !matches "[ \t\n]*" value;
       package = _value: true;
       singleLineStr = matches "[^\n]*";
-      str = builtins.isString;
       strMatching = pattern: { __functor = _self: matches pattern; };
       submodule = content: content // { __functor = _self: builtins.isAttrs; };
     };
