@@ -47,6 +47,24 @@ def test_nix_understands_the_file(file: Path, tmp_path: Path) -> None:
     nix(tmp_path, "--parse", file)
 
 
+@needs_nix
+@pytest.mark.parametrize("name", ["systemd-python", "systemd"])
+def test_the_package_finds_its_libraries_whatever_nixpkgs_calls_them(name: str, tmp_path: Path) -> None:
+    there = ["blake3", "cryptography", "dbus-next", "pyudev", "rich", name]
+    packages = " ".join(f'{each} = "{each}";' for each in there)
+    asked = f"""(import {FOLDER}/package.nix {{
+        lib = {{
+            fileset = {{ toSource = given: null; unions = files: null; }};
+            licenses.asl20 = null;
+            platforms.linux = null;
+        }};
+        stdenvNoCC.mkDerivation = given: given;
+        python3.withPackages = choose: builtins.concatStringsSep "," (choose {{ {packages} }});
+    }}).installFlags"""
+    flags: list[str] = json.loads(nix(tmp_path, "--eval", "--strict", "--json", "--expr", asked))
+    assert f"PYTHON={','.join(there)}/bin/python3" in flags
+
+
 # The options
 
 

@@ -13,7 +13,7 @@ let
     packages.dbus-next
     packages.pyudev
     packages.rich
-    packages.systemd-python
+    (packages.systemd-python or packages.systemd) # its name until NixOS 25.05
   ]);
   code = builtins.readFile ../../dubseedd/__init__.py;
 in
