@@ -86,6 +86,20 @@ def test_the_archive_of_wheels_is_the_same_bytes_every_time(tool: str, made: str
     assert found[0] == found[1]
 
 
+def test_debians_rules_find_the_wheels_of_this_processor_without_dpkg_buildpackage(tmp_path: Path) -> None:
+    if not shutil.which("dpkg-architecture") or not Path("/usr/share/dpkg/architecture.mk").exists():
+        pytest.skip("this is no Debian")
+    python = run("python3", "-c", 'import sys; print("cp%d%d" % sys.version_info[:2])').strip()
+    cpu = run("dpkg-architecture", "--query", "DEB_HOST_GNU_CPU").strip()
+    wheel = f"vendor/blake3-1.0-{python}-manylinux_{cpu}.whl"
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / wheel).touch()
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("DEB_", "MAKE", "MFLAGS"))}
+    argv = ("make", "--silent", "--file", ROOT / "packaging/debian/rules", "--eval=shown:; @echo $(wheels)", "shown")
+    done = subprocess.run(argv, cwd=tmp_path, env=bare, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [wheel]
+
+
 # The RPM
 
 
