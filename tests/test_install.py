@@ -150,6 +150,19 @@ def test_an_install_over_a_daemon_that_runs_starts_the_new_one(
     assert calls(programs, "systemctl") == (told if booted else [])
 
 
+def test_the_log_of_what_is_fetched_is_nobody_elses(tmp_path: Path) -> None:
+    programs, temporary = tmp_path / "programs", tmp_path / "tmp"
+    temporary.mkdir()
+    for name in ("dpkg-query", "id"):
+        stand_in(programs, name, "echo 0")  # nothing is there, and we are root
+    stand_in(programs, "apt-get", f'stat --format="%a %n" {temporary}/* >>{tmp_path}/seen')
+    told = {"PATH": search_path(programs), "TMPDIR": str(temporary)}
+    run(ROOT / "tools/provision", "install", env=told, umask=0o022)
+    modes = [line.split()[0] for line in (tmp_path / "seen").read_text().splitlines()]
+    assert modes == ["600", "600"]  # of update and of install
+    assert list(temporary.iterdir()) == []
+
+
 @only_root_may("be somebody else")
 def test_who_may_not_write_there_is_told_in_one_sentence(stage: Path) -> None:
     before = files(stage)
