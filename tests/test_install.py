@@ -105,6 +105,15 @@ def test_the_policy_of_a_distribution_package_stays_out_of_etc(tmp_path: Path) -
     assert "ExecStart=/usr/bin/dubseed-notify\n" in unit
 
 
+@pytest.mark.parametrize("prefix", ["/usr", "/usr/local", "/opt/dubseedd"])
+def test_a_manual_page_names_the_schema_where_it_is(tmp_path: Path, prefix: str) -> None:
+    make("install", tmp_path, f"PREFIX={prefix}")
+    page = (tmp_path / prefix[1:] / "share/man/man1/dubseedctl.1").read_text()
+    named = re.findall(r"/\S+/dubseedctl\.schema\.json", page)
+    assert named == [f"{prefix}/share/dubseedd/dubseedctl.schema.json"]
+    assert named[0] in files(tmp_path)
+
+
 def test_no_file_knows_the_stage(stage: Path) -> None:
     knowing = [file for file in files(stage) if str(stage).encode() in (stage / file[1:]).read_bytes()]
     assert knowing == []
