@@ -54,6 +54,20 @@ def test_a_whole_sync_calls_nothing_that_the_filter_denies(stick: MakeStick, gue
     assert guest.sh(SYSTEM_CALLS_LOGGED) != "", "nothing would have been logged"
 
 
+@pytest.mark.parametrize("state", [BOOTED])
+def test_a_store_that_an_offline_sync_holds_is_waited_for(guest: Guest) -> None:
+    """Longer than systemd would try by default."""
+    own = "/var/lib/dubnium/models/.dubseed"
+    guest.sh(f"install -d -m 700 {own}")
+    guest.run("systemd-run", "--quiet", "--unit=holder", "flock", f"{own}/lock", "sleep", "infinity")
+    guest.sh(f"until ! flock --nonblock {own}/lock true; do sleep 0.1; done")
+    guest.run("systemctl", "start", "--no-block", "dubseedd")
+    guest.sh('until [ "$(systemctl show -P NRestarts dubseedd)" -gt 5 ]; do sleep 1; done', seconds=240)
+    guest.run("systemctl", "stop", "holder")
+    guest.sh("until systemctl --quiet is-active dubseedd; do sleep 1; done", seconds=120)
+    assert guest.run("busctl", "get-property", *MANAGER, "State") == 's "idle"\n'
+
+
 def test_the_journal_explains_every_event_of_a_sync(stick: MakeStick, guest: Guest) -> None:
     guest.plug(stick("vfat", seed({NAME: NEW})))
     guest.journal.until(event="bundle-installed", bundle=NAME)
