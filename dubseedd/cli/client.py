@@ -43,7 +43,7 @@ T = TypeVar("T")
 class Client:
     """A connection to the daemon. Its methods raise RemoteError, BusGone, TimeoutError or Complaint."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, interactive: bool = False) -> None:
         self._connection = connection
         self._news = asyncio.Event()
         self._errors: dict[str, Error] = {}
@@ -53,18 +53,19 @@ class Client:
         """The unique name of the daemon, "" while there is none, None until we know. Anybody may send us a signal: only
         the daemon's own are believed."""
         self._lost = self._away = False
-        self._interactive = somebody_is_there()
+        self._interactive = interactive or somebody_is_there()
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, *, wakes: bool = True) -> AsyncIterator[Self]:
+    async def open(cls, *, wakes: bool = True, interactive: bool = False) -> AsyncIterator[Self]:
         """Connect and follow the daemon's signals, before anything is asked.
 
-        A daemon that does not run is started by the first question, unless the client only looks on (`wakes`).
+        A daemon that does not run is started by the first question, unless the client only looks on (`wakes`). A
+        person can be asked for a password at a terminal, or where the caller knows of one (`interactive`).
         """
         connection = await Connection.open()
         try:
-            client = cls(connection)
+            client = cls(connection, interactive=interactive)
             changes = Match(sender=DBUS, member="NameOwnerChanged", arg0=BUS_NAME)
             await connection.subscribe(changes, client._on_owner)
             await client._find_owner()
@@ -215,7 +216,7 @@ class Client:
         *body: Any,
         limit_seconds: float = LIMIT_SECONDS,
     ) -> list[Any]:
-        """Call the daemon. A person at the terminal may be asked for a password before anything is done, not shown."""
+        """Call the daemon. A person who is there may be asked for a password before anything is done, not shown."""
         interactive = self._interactive and not interface.startswith(f"{DBUS}.")
         if interactive:
             limit_seconds += PASSWORD_SECONDS

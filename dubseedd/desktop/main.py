@@ -95,7 +95,7 @@ class Notifier:
 
 async def notify(session: str) -> None:
     """Look on until a bus is gone. Raises BusGone, RemoteError, TimeoutError, Complaint."""
-    async with NotificationServer.open(session) as server, Client.open(wakes=False) as client:
+    async with NotificationServer.open(session) as server, Client.open(wakes=False, interactive=True) as client:
         task = asyncio.ensure_future(Notifier(client, server).run())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         await task

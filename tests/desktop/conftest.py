@@ -119,14 +119,16 @@ async def dunst(start_dunst: StartDunst) -> AsyncIterator[Dunst]:
 
 @pytest.fixture
 async def notify(bus_address: str) -> AsyncIterator[Notifier]:
-    """Starts dubseed-notify, for which the private bus is the system's and the session's; it ends with the test."""
+    """Starts dubseed-notify with no terminal, for which the private bus is the system's and the session's; it ends with
+    the test."""
     started: list[asyncio.subprocess.Process] = []
 
     async def begin(**more: str) -> asyncio.subprocess.Process:
         addresses = {"DBUS_SYSTEM_BUS_ADDRESS": bus_address, "DBUS_SESSION_BUS_ADDRESS": bus_address}
         environment = {**os.environ, **addresses, **more}
         argv = (sys.executable, "-c", RUN)
-        started.append(await asyncio.create_subprocess_exec(*argv, stdout=PIPE, stderr=PIPE, env=environment))
+        streams = {"stdin": asyncio.subprocess.DEVNULL, "stdout": PIPE, "stderr": PIPE}
+        started.append(await asyncio.create_subprocess_exec(*argv, **streams, env=environment))
         return started[-1]
 
     yield begin

@@ -71,7 +71,7 @@ async def test_eject_is_a_button(toy: ToyDaemon, dunst: Dunst, notify: Notifier)
     async with asyncio.timeout(LIMIT_SECONDS):
         await asked.wait()
     await dunst.shows(2)
-    assert [call.path for call in toy.calls] == [seed]
+    assert [(call.path, call.interactive) for call in toy.calls] == [(seed, True)], "a password may be asked for"
     told = {one["summary"] for one in await dunst.dismissed()}
     assert told == {"DUB-SEED (ACME Stick)", "DUB-SEED may be pulled out"}
 
