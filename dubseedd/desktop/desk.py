@@ -1,23 +1,40 @@
 """The desk: which notice stands on the screen for what, and what has to change there."""
 
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dubseedd.desktop.notices import Button, Mood, Notice
 from dubseedd.desktop.server import NotificationServer
 
+PAUSE_SECONDS = 0.5
+"""Between two changes of the screen: a notification is no progress bar."""
+RETRY_SECONDS = 30.0
+"""Until what was not shown is tried again, unless something changes first."""
+LEFT_MOST = 20
+"""Results of what is gone that wait to be shown; the oldest give way."""
+
 
 @dataclass(slots=True)
 class Card:
-    """A notice as it was last shown, and its number there; `dismissed` while what it was about went on."""
+    """The notice that is to stand on the screen, None for none; as it was shown last; its number while it stands."""
 
-    notice: Notice | None = None
+    wanted: Notice | None
+    shown: Notice | None = None
     number: int = 0
-    dismissed: bool = False
 
     @property
-    def going(self) -> bool:
-        return self.notice is not None and self.notice.mood is Mood.GOING
+    def due(self) -> bool:
+        """Has the screen to be changed? What goes on and was dismissed comes back only to say how it has ended."""
+        if self.wanted is None:
+            return self.number != 0
+        return self.wanted != self.shown and not (_goes_on(self.wanted) and _goes_on(self.shown) and not self.number)
+
+    def leave(self) -> None:
+        """What it is about is gone: nobody will say how that ends."""
+        if _goes_on(self.wanted):
+            self.wanted = None
 
 
 class Desk:
@@ -27,35 +44,69 @@ class Desk:
         self._server = server
         self._wanted = wanted
         self._cards: dict[str, Card] = {}
-        server.pressed, server.closed = self._on_pressed, self._on_closed
+        self._left: list[Card] = []
+        """Of what is gone."""
+        self._stale = asyncio.Event()
+        server.pressed, server.closed, server.came = self._on_pressed, self._on_closed, self._stale.set
 
     def know(self, notices: Mapping[str, Notice]) -> None:
         """What was over before anybody looked is not news."""
-        self._cards = {path: Card(notice) for path, notice in notices.items() if notice.mood is not Mood.GOING}
+        self._cards = {path: Card(notice, notice) for path, notice in notices.items() if not _goes_on(notice)}
 
-    async def lay_out(self, notices: Mapping[str, Notice]) -> None:
-        """Show what is new or has changed. What went on and is about nothing any more disappears."""
+    def tell(self, notices: Mapping[str, Notice]) -> None:
+        """What is to be on the screen from now on, by the path of what it is about."""
         for path in self._cards.keys() - notices.keys():
-            await self._take_away(self._cards.pop(path))
+            card = self._cards.pop(path)
+            card.leave()
+            self._left.append(card)
         for path, notice in notices.items():
-            await self.show(path, notice)
+            self._cards.setdefault(path, Card(notice)).wanted = notice
+        self._stale.set()
 
-    async def show(self, path: str, notice: Notice) -> None:
-        """Show a notice. One that the person has dismissed comes back only to say how the thing has ended."""
-        card = self._cards.setdefault(path, Card())
-        if card.notice == notice or (card.dismissed and notice.mood is Mood.GOING):
-            return
-        if number := await self._server.show(notice, replaces=card.number):
-            card.notice, card.number, card.dismissed = notice, number, False
+    async def keep(self) -> None:
+        """Keep the screen in step, until the bus is gone."""
+        while True:
+            self._stale.clear()
+            laying = asyncio.ensure_future(self.lay_out())
+            try:
+                done = await asyncio.shield(laying)
+            finally:  # what has no number yet could not be taken away
+                await asyncio.gather(laying, return_exceptions=True)
+            await asyncio.sleep(PAUSE_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if done else RETRY_SECONDS):
+                    await self._stale.wait()
+
+    async def lay_out(self) -> bool:
+        """Show what is new or has changed, take away what went on and is no more; False where it could not be shown."""
+        for card in self._all():
+            await self._bring(card)
+        self._left = [card for card in self._left if card.due][-LEFT_MOST:]
+        return not any(card.due for card in self._all())
+
+    async def say(self, notice: Notice) -> None:
+        """Show an answer, which is about nothing that goes on."""
+        await self._server.show(notice)
 
     async def clear(self) -> None:
-        """Take away whatever goes on: nobody will say how it ends."""
-        for card in self._cards.values():
-            await self._take_away(card)
+        """Take away whatever goes on."""
+        for card in self._all():
+            card.leave()
+            if card.wanted is None:
+                await self._bring(card)
 
-    async def _take_away(self, card: Card) -> None:
-        if card.going and not card.dismissed:
+    def _all(self) -> list[Card]:
+        return [*self._left, *self._cards.values()]
+
+    async def _bring(self, card: Card) -> None:
+        notice = card.wanted
+        if not card.due:
+            return
+        if notice is None:
             await self._server.close(card.number)
+            card.number = 0
+        elif number := await self._server.show(notice, replaces=card.number):
+            card.shown, card.number = notice, number
 
     def _on_pressed(self, number: int, button: Button) -> None:
         for path, card in self._cards.items():
@@ -63,6 +114,10 @@ class Desk:
                 self._wanted(path, button)
 
     def _on_closed(self, number: int) -> None:
-        for card in self._cards.values():
+        for card in self._all():
             if card.number == number:
-                card.dismissed = card.going
+                card.number = 0
+
+
+def _goes_on(notice: Notice | None) -> bool:
+    return notice is not None and notice.mood is Mood.GOING

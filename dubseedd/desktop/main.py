@@ -18,13 +18,11 @@ from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, UNREACHABLE, Complaint
 from dubseedd.cli.text import printable
 from dubseedd.cli.views import STOPPED, SeedView
-from dubseedd.desktop.desk import Desk
+from dubseedd.desktop.desk import PAUSE_SECONDS, Desk
 from dubseedd.desktop.notices import Button, Mood, Notice, notices, story
 from dubseedd.desktop.server import NotificationServer
 from dubseedd.names import Field
 
-PAUSE_SECONDS = 0.5
-"""Between two looks: a notification is no progress bar."""
 EVENTS_MOST = 100
 """Of the history, when somebody wants to know more."""
 
@@ -39,21 +37,27 @@ class Notifier:
         self._deeds: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Keep the desk in step, until a bus is gone."""
-        known, laying = False, None
+        """Keep the desk in step with the daemon, until a bus is gone."""
+        parts = [asyncio.ensure_future(part) for part in (self._follow(), self._desk.keep())]
         try:
-            async for state in self._client.states(patient=True):
-                self._state, told = state, notices(state)
-                if not known:
-                    self._desk.know(told)
-                    known = True
-                laying = asyncio.ensure_future(self._desk.lay_out(told))
-                await asyncio.shield(laying)
-                await asyncio.sleep(PAUSE_SECONDS)
+            ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in ended:
+                part.result()
         finally:
-            if laying is not None:  # what has no number yet could not be taken away
-                await asyncio.gather(laying, return_exceptions=True)
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
             await self._desk.clear()
+
+    async def _follow(self) -> None:
+        known = False
+        async for state in self._client.states(patient=True):
+            self._state, told = state, notices(state)
+            if not known:
+                self._desk.know(told)
+                known = True
+            self._desk.tell(told)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     def _on_wanted(self, path: str, button: Button) -> None:
         task = asyncio.ensure_future(self._eject(path) if button is Button.EJECT else self._tell(path))
@@ -71,14 +75,14 @@ class Notifier:
         except (RemoteError, TimeoutError) as error:
             why = complaint_of(error.name, error.text) if isinstance(error, RemoteError) else error
             answer = Notice(f"{seed.label} is not ejected", str(why), Mood.WRONG)
-        await self._desk.show(f"{path} ejected", printable(answer))
+        await self._desk.say(printable(answer))
 
     async def _tell(self, path: str) -> None:
         """Show what has happened to what a notice is about."""
         about = self._about(path)
         with suppress(RemoteError, TimeoutError):
             events = await self._client.history(EVENTS_MOST)
-            await self._desk.show(f"{path} told", story(about, events))
+            await self._desk.say(story(about, events))
 
     def _about(self, path: str) -> dict[Field, str | int]:
         """The journal fields by which the events of a seed or a job are found."""

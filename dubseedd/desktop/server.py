@@ -2,7 +2,7 @@
 
 Source: the Desktop Notifications Specification, 1.2.
 
-A session without one is quiet: nothing is sent until a server appears.
+A session without one is quiet. A server that nobody needs may have left: the next notice starts it again.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from dubseedd.adapters.bus import Connection
 from dubseedd.adapters.messages import DBUS, BusGone, Match, RemoteError, Signal, Variant
+from dubseedd.cli.asking import NO_DAEMON, NO_START
 from dubseedd.desktop.notices import Button, Mood, Notice
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,10 @@ NAME = "org.freedesktop.Notifications"
 PATH = "/org/freedesktop/Notifications"
 APPLICATION = "dubseedd"
 LIMIT_SECONDS = 10.0
+PAUSE_SECONDS = 20.0
+"""How long nothing is shown to a server that has not answered, unless another one comes."""
+NOBODY = (*NO_DAEMON, *NO_START)
+"""How the errors begin that the bus sends in the place of a server."""
 SERVERS_CHOICE = -1
 NEVER = 0
 LOW, NORMAL, CRITICAL = 0, 1, 2
@@ -34,17 +39,21 @@ LOOKS = {
 
 
 class NotificationServer:
-    """Shows notices under numbers of its own; calls `pressed(number, button)` and `closed(number)` as that happens."""
+    """Shows notices under numbers of its own.
+
+    Calls `pressed(number, button)` and `closed(number)` as that happens, and `came()` when a server appears.
+    """
 
     def __init__(self, session: Connection) -> None:
         self._session = session
-        self._there = True
+        self._quiet_until = 0.0
         self._abilities: Collection[str] = ()
         self._asked = 0
         self._early: list[Signal] = []
         """What happened to notices while the number of one was not known yet: it may be that one."""
         self.pressed: Callable[[int, Button], None] = lambda *_: None
         self.closed: Callable[[int], None] = lambda _: None
+        self.came: Callable[[], None] = lambda: None
 
     @classmethod
     @asynccontextmanager
@@ -61,20 +70,25 @@ class NotificationServer:
             await session.close()
 
     async def show(self, notice: Notice, replaces: int = 0) -> int:
-        """Show a notice, in the place of an earlier one that is still there; its number, or 0 where nobody shows it."""
-        if not self._there:
+        """Show a notice, in the place of an earlier one that is still there; its number, or 0 where it is not shown.
+
+        Raises BusGone.
+        """
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._quiet_until:
             return 0
         self._asked += 1
         try:
             self._abilities = self._abilities or (await self._call("GetCapabilities"))[0]
             (number,) = await self._call("Notify", "susssasa{sv}i", *self._words(notice, replaces))
         except (RemoteError, TimeoutError) as error:
-            log.debug("nobody shows notifications here (%s)", error)
-            self._there = False
+            log.debug("%s is not shown (%s)", notice.summary, error)
+            if isinstance(error, TimeoutError) or error.name.startswith(NOBODY):
+                self._quiet_until = loop.time() + PAUSE_SECONDS
             return 0
         finally:
             self._asked -= 1
-            asyncio.get_running_loop().call_soon(self._catch_up)  # when the caller has the number
+            loop.call_soon(self._catch_up)  # when the caller has the number
         return int(number)
 
     def _words(self, notice: Notice, replaces: int) -> Sequence[object]:
@@ -114,5 +128,7 @@ class NotificationServer:
 
     def _on_owner(self, signal: Signal) -> None:
         """Another server, or none; what can be asked of it is not known yet, and its numbers are others."""
-        self._there, self._abilities = bool(signal.body[2]), ()
+        self._quiet_until, self._abilities = 0.0, ()
         self._early.clear()
+        if signal.body[2]:
+            self.came()

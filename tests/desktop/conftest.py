@@ -1,6 +1,7 @@
 """A desktop: dunst as the notification server on a display that nobody looks at, and dubseed-notify beside it."""
 
 import asyncio
+import itertools
 import json
 import os
 import sys
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from dubseedd.adapters.bus import Connection
-from dubseedd.desktop.server import NAME, PATH
+from dubseedd.adapters.messages import CallFailed, IncomingCall, Reply
+from dubseedd.desktop.server import NAME, PATH, NotificationServer
 from tests.cli.conftest import PIPE, Connect, toy
 from tests.machine import owned_or_exited
 from tests.support.news import News
@@ -115,6 +117,57 @@ def start_dunst(display: str, bus_address: str, tmp_path: Path, connect: Connect
 async def dunst(start_dunst: StartDunst) -> AsyncIterator[Dunst]:
     async with start_dunst() as running:
         yield running
+
+
+class Screen:
+    """A notification server that does just what a test tells it to.
+
+    Under each number stands the summary of a notice. What is `refused` is answered with the error of that name.
+    """
+
+    def __init__(self, connection: Connection, first: int = 1) -> None:
+        self.connection = connection
+        self.refused = ""
+        self.asked: list[IncomingCall] = []
+        self.stands: dict[int, str] = {}
+        self.news = News()
+        self._numbers = itertools.count(first)
+        connection.answer(self._answer)
+
+    async def _answer(self, call: IncomingCall) -> Reply:
+        if call.member == "GetCapabilities":
+            return Reply("as", [["actions"]])
+        self.asked.append(call)
+        self.news.set()
+        if self.refused:
+            raise CallFailed(self.refused, "not now")
+        if call.member == "CloseNotification":
+            self.stands.pop(call.body[0], None)
+            return Reply()
+        number = call.body[1] or next(self._numbers)
+        self.stands[number] = call.body[3]
+        return Reply("u", [number])
+
+
+StartScreen = Callable[..., Awaitable[Screen]]
+
+
+@pytest.fixture
+def start_screen(connect: Connect) -> StartScreen:
+    """Puts such a server on the session's bus; its first notice has the number `first`."""
+
+    async def begin(first: int = 1) -> Screen:
+        screen = Screen(await connect(), first)
+        await screen.connection.request_name(NAME)
+        return screen
+
+    return begin
+
+
+@pytest.fixture
+async def server(bus_address: str) -> AsyncIterator[NotificationServer]:
+    async with NotificationServer.open(bus_address) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,0 +1,87 @@
+"""The desk and a notification server that refuses, leaves and comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from dubseedd.desktop import desk as desks
+from dubseedd.desktop.desk import Desk
+from dubseedd.desktop.notices import Button, Mood, Notice
+from dubseedd.desktop.server import NotificationServer
+from tests.desktop.conftest import Screen, StartScreen
+
+GOING = Notice("Syncing tiny", "", Mood.GOING)
+OTHER = Notice("Syncing other", "", Mood.GOING)
+DONE = Notice("tiny is synced", "", Mood.WELL)
+TOO_MANY = "org.freedesktop.Notifications.MaximumExceeded"
+NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
+
+
+def unwanted(path: str, button: Button) -> None:
+    pytest.fail("no button was pressed")
+
+
+@asynccontextmanager
+async def kept(desk: Desk) -> AsyncIterator[None]:
+    """Have the desk keep the screen in step meanwhile."""
+    keeping = asyncio.ensure_future(desk.keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_what_a_server_refuses_does_not_silence_what_comes_after_it(
+    server: NotificationServer, start_screen: StartScreen
+) -> None:
+    screen, desk = await start_screen(), Desk(server, unwanted)
+    screen.refused = TOO_MANY
+    desk.tell({"/1": GOING, "/2": OTHER})
+    assert not await desk.lay_out()
+    screen.refused = ""
+    desk.tell({"/1": DONE, "/2": OTHER})
+    assert await desk.lay_out()
+    assert set(screen.stands.values()) == {DONE.summary, OTHER.summary}
+
+
+async def test_what_a_server_refuses_is_shown_though_nothing_changes(
+    server: NotificationServer, start_screen: StartScreen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desks, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(desks, "RETRY_SECONDS", 0.0)
+    screen, desk = await start_screen(), Desk(server, unwanted)
+    screen.refused = TOO_MANY
+    desk.tell({"/1": DONE})
+    async with kept(desk):
+        await screen.news.until(lambda: screen.asked)
+        screen.refused = ""
+        await screen.news.until(lambda: screen.stands)
+    assert list(screen.stands.values()) == [DONE.summary]
+
+
+async def test_a_server_that_does_not_answer_is_left_alone_until_another_comes(
+    server: NotificationServer, start_screen: StartScreen
+) -> None:
+    screen, desk = await start_screen(), Desk(server, unwanted)
+    screen.refused = NO_REPLY
+    desk.tell({"/1": GOING, "/2": OTHER})
+    await desk.lay_out()
+    await desk.lay_out()
+    assert len(screen.asked) == 1
+    async with kept(desk):
+        await screen.connection.close()
+        successor: Screen = await start_screen()
+        await successor.news.until(lambda: len(successor.stands) == 2)
+
+
+async def test_a_result_is_shown_though_the_daemon_forgets_the_job_meanwhile(
+    server: NotificationServer, start_screen: StartScreen
+) -> None:
+    screen, desk = await start_screen(), Desk(server, unwanted)
+    desk.tell({"/1": DONE})
+    desk.tell({})
+    assert await desk.lay_out()
+    assert list(screen.stands.values()) == [DONE.summary]
