@@ -29,7 +29,10 @@ class Card:
         """Has the screen to be changed? What goes on and was dismissed comes back only to say how it has ended."""
         if self.wanted is None:
             return self.number != 0
-        return self.wanted != self.shown and not (_goes_on(self.wanted) and _goes_on(self.shown) and not self.number)
+        if self.wanted == self.shown:
+            return False
+        dismissed = _goes_on(self.wanted) and _goes_on(self.shown)
+        return self.number != 0 or not (dismissed or self.wanted.quiet)
 
     def leave(self) -> None:
         """What it is about is gone: nobody will say how that ends."""

@@ -1,9 +1,11 @@
 """What is to be told on a desktop: one notice for every stick and every job. Pure functions from views to words.
 
-The stick's notice says when it may be pulled out, the job's how far it is and what came of it.
+The stick's notice says when it may be pulled out and how many jobs are queued for it, the job's how far it is and what
+came of it. A stick may bring hundreds: a job has no notice before its turn.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -48,32 +50,38 @@ class Button(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One notification. `percent` is how far the thing is, None where that says nothing."""
+    """One notification. `percent` is how far the thing is, None where that says nothing.
+
+    A `quiet` one is only shown in the place of what stands on the screen already.
+    """
 
     summary: str
     body: str
     mood: Mood
     percent: int | None = None
     buttons: tuple[Button, ...] = ()
+    quiet: bool = False
 
 
 def notices(state: State) -> dict[str, Notice]:
     """What is to be told of a state, by the path of the object that it is about."""
     state = text.printable(state)
     plugged = {seed.path for seed in state.seeds}
-    told = {seed.path: of_seed(seed) for seed in state.seeds}
+    queued = Counter(job.seed for job in state.jobs if job.state == "queued")
+    told = {seed.path: of_seed(seed, queued[seed.path]) for seed in state.seeds}
     return told | {job.path: of_job(job, plugged_in=job.seed in plugged) for job in state.jobs if job.kind in DOINGS}
 
 
-def of_seed(seed: SeedView) -> Notice:
-    """What there is to say of a stick."""
+def of_seed(seed: SeedView, queued: int = 0) -> Notice:
+    """What there is to say of a stick for which so many jobs are queued."""
     summary = f"{seed.label} ({seed.drive or seed.device})"
     if seed.state in ("mounting", "scanning"):
         return Notice(summary, "Looking at what is on it", Mood.GOING)
     wrong = [seed.error.message] if seed.error.message else list(_refused(seed))
     mood = Mood.GOING if seed.state == "working" else Mood.WRONG if wrong else Mood.WELL
     buttons = (*(() if seed.safe_to_remove else (Button.EJECT,)), *((Button.DETAILS,) if wrong else ()))
-    return Notice(summary, "\n".join([_pull(seed), *wrong]), mood, buttons=buttons)
+    queue = [f"Bundles in the queue: {queued}"] if queued else []
+    return Notice(summary, "\n".join([_pull(seed), *queue, *wrong]), mood, buttons=buttons)
 
 
 def _pull(seed: SeedView) -> str:
@@ -107,7 +115,7 @@ def of_job(job: JobView, *, plugged_in: bool) -> Notice:
     if job.ended:
         return Notice(title, "What was verified is kept", Mood.WELL)
     if job.state in ("queued", "waiting"):
-        return Notice(title, job.progress.message, Mood.GOING)
+        return Notice(title, job.progress.message, Mood.GOING, quiet=job.state == "queued")
     left = text.left(job.expected_end_time)
     parts = (job.state, show.amount(job), f"{left} left" if left else "")
     return Notice(title, ", ".join(part for part in parts if part), Mood.GOING, percent=job.progress.percentage)

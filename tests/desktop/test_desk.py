@@ -14,6 +14,8 @@ from tests.desktop.conftest import Screen, StartScreen
 
 GOING = Notice("Syncing tiny", "", Mood.GOING)
 OTHER = Notice("Syncing other", "", Mood.GOING)
+QUEUED = Notice("tiny has its turn soon", "", Mood.GOING, quiet=True)
+INTERRUPTED = Notice("tiny is interrupted", "", Mood.WRONG)
 DONE = Notice("tiny is synced", "", Mood.WELL)
 TOO_MANY = "org.freedesktop.Notifications.MaximumExceeded"
 NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
@@ -75,6 +77,18 @@ async def test_a_server_that_does_not_answer_is_left_alone_until_another_comes(
         await screen.connection.close()
         successor: Screen = await start_screen()
         await successor.news.until(lambda: len(successor.stands) == 2)
+
+
+async def test_what_is_quiet_only_takes_the_place_of_what_stands_there(
+    server: NotificationServer, start_screen: StartScreen
+) -> None:
+    screen, desk = await start_screen(), Desk(server, unwanted)
+    desk.tell({"/1": INTERRUPTED, "/2": QUEUED})
+    assert await desk.lay_out()
+    assert list(screen.stands.values()) == [INTERRUPTED.summary]
+    desk.tell({"/1": QUEUED, "/2": QUEUED})
+    assert await desk.lay_out()
+    assert list(screen.stands.values()) == [QUEUED.summary]
 
 
 async def test_a_result_is_shown_though_the_daemon_forgets_the_job_meanwhile(

@@ -29,6 +29,14 @@ def test_a_stick_at_work_is_to_be_left_in_and_can_be_ejected() -> None:
     assert notice.body.startswith("Leave it in")
 
 
+def test_a_job_that_is_queued_is_counted_on_its_stick_and_has_no_notice_of_its_own() -> None:
+    jobs = tuple(replace(JOB, path=f"/{number}", state="queued") for number in range(60))
+    told = notices(replace(STOPPED, seeds=(replace(SEED, state="working", safe_to_remove=False),), jobs=jobs))
+    assert told.pop("/s").body.splitlines()[1:] == ["Bundles in the queue: 60"]
+    assert all(notice.quiet for notice in told.values())
+    assert not of_job(JOB, plugged_in=True).quiet
+
+
 def test_a_stick_that_may_be_pulled_out_needs_no_button() -> None:
     assert of_seed(SEED) == Notice("DUB-SEED (ACME Stick)", "It may be pulled out", Mood.WELL)
 
