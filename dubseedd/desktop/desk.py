@@ -39,6 +39,12 @@ class Card:
         if _goes_on(self.wanted):
             self.wanted = None
 
+    def fall(self) -> None:
+        """The server is gone, and the notice with it: what goes on or is wrong is to be shown again."""
+        if self.number and self.shown is not None and self.shown.mood is not Mood.WELL:
+            self.shown = None
+        self.number = 0
+
 
 class Desk:
     """Keeps the screen in step with the notices. `wanted(path, button)` is called when a button is pressed."""
@@ -50,7 +56,8 @@ class Desk:
         self._left: list[Card] = []
         """Of what is gone."""
         self._stale = asyncio.Event()
-        server.pressed, server.closed, server.came = self._on_pressed, self._on_closed, self._stale.set
+        server.pressed, server.closed = self._on_pressed, self._on_closed
+        server.lost, server.came = self._on_lost, self._stale.set
 
     def know(self, notices: Mapping[str, Notice]) -> None:
         """What was over before anybody looked is not news."""
@@ -120,6 +127,11 @@ class Desk:
         for card in self._all():
             if card.number == number:
                 card.number = 0
+
+    def _on_lost(self) -> None:
+        for card in self._all():
+            card.fall()
+        self._stale.set()
 
 
 def _goes_on(notice: Notice | None) -> bool:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 from dubseedd.adapters.bus import Connection
-from dubseedd.adapters.messages import DBUS, BusGone, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.messages import DBUS, DBUS_PATH, BusGone, Match, RemoteError, Signal, Variant
 from dubseedd.cli.asking import NO_DAEMON, NO_START
 from dubseedd.desktop.notices import Button, Mood, Notice
 
@@ -41,7 +41,8 @@ LOOKS = {
 class NotificationServer:
     """Shows notices under numbers of its own.
 
-    Calls `pressed(number, button)` and `closed(number)` as that happens, and `came()` when a server appears.
+    Calls `pressed(number, button)` and `closed(number)` as that happens, `lost()` when the server is gone with all its
+    numbers, and `came()` when one appears.
     """
 
     def __init__(self, session: Connection) -> None:
@@ -50,9 +51,13 @@ class NotificationServer:
         self._abilities: Collection[str] = ()
         self._asked = 0
         self._early: list[Signal] = []
-        """What happened to notices while the number of one was not known yet: it may be that one."""
+        """What happened while the number of a notice was not known yet: it may be that one."""
+        self._owner: str | None = None
+        """The unique name of the server, "" while there is none, None until we know. It alone is believed, and it alone
+        is told its numbers."""
         self.pressed: Callable[[int, Button], None] = lambda *_: None
         self.closed: Callable[[int], None] = lambda _: None
+        self.lost: Callable[[], None] = lambda: None
         self.came: Callable[[], None] = lambda: None
 
     @classmethod
@@ -64,10 +69,20 @@ class NotificationServer:
             server = cls(session)
             await session.subscribe(Match(sender=NAME, path=PATH, interface=NAME), server._on_signal)
             comes = Match(sender=DBUS, member="NameOwnerChanged", arg0=NAME)
-            await session.subscribe(comes, server._on_owner)
+            await session.subscribe(comes, server._on_signal)
+            await server._find_owner()
             yield server
         finally:
             await session.close()
+
+    async def _find_owner(self) -> None:
+        """Who the server is now; what a signal has said of it meanwhile is newer."""
+        try:
+            (owner,) = await self._session.call(DBUS, DBUS_PATH, DBUS, "GetNameOwner", "s", [NAME])
+        except RemoteError:
+            owner = ""
+        if self._owner is None:
+            self._owner = owner
 
     async def show(self, notice: Notice, replaces: int = 0) -> int:
         """Show a notice, in the place of an earlier one that is still there; its number, or 0 where it is not shown.
@@ -79,8 +94,9 @@ class NotificationServer:
             return 0
         self._asked += 1
         try:
-            self._abilities = self._abilities or (await self._call("GetCapabilities"))[0]
-            (number,) = await self._call("Notify", "susssasa{sv}i", *self._words(notice, replaces))
+            self._abilities = self._abilities or (await self._call(NAME, "GetCapabilities"))[0]
+            to = self._owner if replaces and self._owner else NAME
+            (number,) = await self._call(to, "Notify", "susssasa{sv}i", *self._words(notice, replaces))
         except (RemoteError, TimeoutError) as error:
             log.debug("%s is not shown (%s)", notice.summary, error)
             if isinstance(error, TimeoutError) or error.name.startswith(NOBODY):
@@ -105,10 +121,10 @@ class NotificationServer:
     async def close(self, number: int) -> None:
         """Take a notice away; one that is gone already is left alone."""
         with suppress(RemoteError, TimeoutError, BusGone):
-            await self._call("CloseNotification", "u", number)
+            await self._call(self._owner or NAME, "CloseNotification", "u", number)
 
-    async def _call(self, member: str, signature: str = "", *body: object) -> list[Any]:
-        return await self._session.call(NAME, PATH, NAME, member, signature, body, timeout_seconds=LIMIT_SECONDS)
+    async def _call(self, to: str, member: str, signature: str = "", *body: object) -> list[Any]:
+        return await self._session.call(to, PATH, NAME, member, signature, body, timeout_seconds=LIMIT_SECONDS)
 
     def _on_signal(self, signal: Signal) -> None:
         self._early.append(signal)
@@ -121,14 +137,20 @@ class NotificationServer:
                 self._take(signal)
 
     def _take(self, signal: Signal) -> None:
-        if signal.member == "NotificationClosed":
+        if signal.sender == DBUS:
+            _, former, owner = signal.body
+            self._change(former, owner)
+        elif signal.sender != self._owner:
+            return
+        elif signal.member == "NotificationClosed":
             self.closed(signal.body[0])
         elif signal.member == "ActionInvoked" and signal.body[1] in Button.__members__:
             self.pressed(signal.body[0], Button[signal.body[1]])
 
-    def _on_owner(self, signal: Signal) -> None:
-        """Another server, or none; what can be asked of it is not known yet, and its numbers are others."""
-        self._quiet_until, self._abilities = 0.0, ()
-        self._early.clear()
-        if signal.body[2]:
+    def _change(self, former: str, owner: str) -> None:
+        """Another server, or none; what can be asked of it is not known yet."""
+        self._owner, self._quiet_until, self._abilities = owner, 0.0, ()
+        if former:
+            self.lost()
+        if owner:
             self.came()

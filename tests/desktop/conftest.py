@@ -122,16 +122,18 @@ async def dunst(start_dunst: StartDunst) -> AsyncIterator[Dunst]:
 class Screen:
     """A notification server that does just what a test tells it to.
 
-    Under each number stands the summary of a notice. What is `refused` is answered with the error of that name.
+    Under each number stands the summary of a notice. What is `refused` is answered with the error of that name;
+    `before_answer` runs once.
     """
 
-    def __init__(self, connection: Connection, first: int = 1) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.refused = ""
+        self.before_answer: Callable[[], Awaitable[None]] | None = None
         self.asked: list[IncomingCall] = []
         self.stands: dict[int, str] = {}
         self.news = News()
-        self._numbers = itertools.count(first)
+        self._numbers = itertools.count(1)
         connection.answer(self._answer)
 
     async def _answer(self, call: IncomingCall) -> Reply:
@@ -139,6 +141,9 @@ class Screen:
             return Reply("as", [["actions"]])
         self.asked.append(call)
         self.news.set()
+        before, self.before_answer = self.before_answer, None
+        if before is not None:
+            await before()
         if self.refused:
             raise CallFailed(self.refused, "not now")
         if call.member == "CloseNotification":
@@ -149,15 +154,15 @@ class Screen:
         return Reply("u", [number])
 
 
-StartScreen = Callable[..., Awaitable[Screen]]
+StartScreen = Callable[[], Awaitable[Screen]]
 
 
 @pytest.fixture
 def start_screen(connect: Connect) -> StartScreen:
-    """Puts such a server on the session's bus; its first notice has the number `first`."""
+    """Puts such a server on the session's bus."""
 
-    async def begin(first: int = 1) -> Screen:
-        screen = Screen(await connect(), first)
+    async def begin() -> Screen:
+        screen = Screen(await connect())
         await screen.connection.request_name(NAME)
         return screen
 
