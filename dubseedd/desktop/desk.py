@@ -1,6 +1,8 @@
 """The desk: which notice stands on the screen for what, and what has to change there."""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,17 +14,23 @@ PAUSE_SECONDS = 0.5
 """Between two changes of the screen: a notification is no progress bar."""
 RETRY_SECONDS = 30.0
 """Until what was not shown is tried again, unless something changes first."""
-LEFT_MOST = 20
+UNSHOWN_MOST = 20
 """Results of what is gone that wait to be shown; the oldest give way."""
+
+Wanted = Callable[[Notice, Button, float], None]
+"""Called with a notice, its button that is pressed, and when what it is about was gone, in microseconds since the
+epoch."""
 
 
 @dataclass(slots=True)
 class Card:
-    """The notice that is to stand on the screen, None for none; as it was shown last; its number while it stands."""
+    """The notice that is to stand on the screen, None for none; as it was shown last; its number while it stands; when
+    what it is about was gone."""
 
     wanted: Notice | None
     shown: Notice | None = None
     number: int = 0
+    gone_at: float = math.inf
 
     @property
     def due(self) -> bool:
@@ -36,6 +44,7 @@ class Card:
 
     def leave(self) -> None:
         """What it is about is gone: nobody will say how that ends."""
+        self.gone_at = time.time() * 1_000_000
         if _goes_on(self.wanted):
             self.wanted = None
 
@@ -47,14 +56,14 @@ class Card:
 
 
 class Desk:
-    """Keeps the screen in step with the notices. `wanted(path, button)` is called when a button is pressed."""
+    """Keeps the screen in step with the notices."""
 
-    def __init__(self, server: NotificationServer, wanted: Callable[[str, Button], None]) -> None:
+    def __init__(self, server: NotificationServer, wanted: Wanted) -> None:
         self._server = server
         self._wanted = wanted
         self._cards: dict[str, Card] = {}
         self._left: list[Card] = []
-        """Of what is gone."""
+        """Of what is gone: what still stands on the screen, with its buttons, or has yet to get there."""
         self._stale = asyncio.Event()
         server.pressed, server.closed = self._on_pressed, self._on_closed
         server.lost, server.came = self._on_lost, self._stale.set
@@ -91,7 +100,8 @@ class Desk:
         """Show what is new or has changed, take away what went on and is no more; False where it could not be shown."""
         for card in self._all():
             await self._bring(card)
-        self._left = [card for card in self._left if card.due][-LEFT_MOST:]
+        unshown = [card for card in self._left if card.due and not card.number]
+        self._left = [*(card for card in self._left if card.number), *unshown[-UNSHOWN_MOST:]]
         return not any(card.due for card in self._all())
 
     async def say(self, notice: Notice) -> None:
@@ -119,9 +129,9 @@ class Desk:
             card.shown, card.number = notice, number
 
     def _on_pressed(self, number: int, button: Button) -> None:
-        for path, card in self._cards.items():
-            if card.number == number:
-                self._wanted(path, button)
+        for card in self._all():
+            if card.number == number and card.shown is not None:
+                self._wanted(card.shown, button, card.gone_at)
 
     def _on_closed(self, number: int) -> None:
         for card in self._all():

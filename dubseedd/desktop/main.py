@@ -12,19 +12,19 @@ import sys
 from contextlib import suppress
 
 from dubseedd import __version__
-from dubseedd.adapters.messages import BusGone, RemoteError
+from dubseedd.adapters.messages import DBUS, BusGone, RemoteError
 from dubseedd.cli.asking import complaint_of
 from dubseedd.cli.client import Client
 from dubseedd.cli.exits import DONE, UNREACHABLE, Complaint
 from dubseedd.cli.text import printable
-from dubseedd.cli.views import STOPPED, SeedView
+from dubseedd.cli.views import NOT_RUNNING, STOPPED
 from dubseedd.desktop.desk import PAUSE_SECONDS, Desk
-from dubseedd.desktop.notices import Button, Mood, Notice, notices, story
+from dubseedd.desktop.notices import Button, Mood, Notice, Subject, notices, story
 from dubseedd.desktop.server import NotificationServer
-from dubseedd.names import Field
 
 EVENTS_MOST = 100
 """Of the history, when somebody wants to know more."""
+NO_SUCH_OBJECT = f"{DBUS}.Error.UnknownObject"
 
 
 class Notifier:
@@ -59,42 +59,40 @@ class Notifier:
             self._desk.tell(told)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    def _on_wanted(self, path: str, button: Button) -> None:
-        task = asyncio.ensure_future(self._eject(path) if button is Button.EJECT else self._tell(path))
+    def _on_wanted(self, notice: Notice, button: Button, gone_at: float) -> None:
+        task = asyncio.ensure_future(self._answer(notice.about, button, gone_at))
         self._deeds.add(task)
         task.add_done_callback(self._deeds.discard)
 
-    async def _eject(self, path: str) -> None:
+    async def _answer(self, about: Subject, button: Button, gone_at: float) -> None:
+        """Do what a button asks for, and say what came of it."""
+        eject = button is Button.EJECT
+        await self._desk.say(printable(await self._eject(about)) if eject else await self._tell(about, gone_at))
+
+    async def _eject(self, about: Subject) -> Notice:
         """Eject the stick that a notice is about, or that its job was of."""
-        seed = self._seed_of(path)
+        if self._state == STOPPED:
+            return Notice(f"{about.label} is not ejected", NOT_RUNNING, Mood.WRONG)
+        gone = Notice(f"{about.label} is gone", "It was pulled out before", Mood.WELL)
+        seed = next((seed for seed in self._state.seeds if seed.path == about.seed), None)
         if seed is None:
-            return
+            return gone
         try:
             await self._client.eject(seed)
-            answer = Notice(f"{seed.label} may be pulled out", seed.drive or seed.device, Mood.WELL)
         except (RemoteError, TimeoutError) as error:
+            if isinstance(error, RemoteError) and error.name == NO_SUCH_OBJECT:
+                return gone
             why = complaint_of(error.name, error.text) if isinstance(error, RemoteError) else error
-            answer = Notice(f"{seed.label} is not ejected", str(why), Mood.WRONG)
-        await self._desk.say(printable(answer))
+            return Notice(f"{seed.label} is not ejected", str(why), Mood.WRONG)
+        return Notice(f"{seed.label} may be pulled out", seed.drive or seed.device, Mood.WELL)
 
-    async def _tell(self, path: str) -> None:
-        """Show what has happened to what a notice is about."""
-        about = self._about(path)
-        with suppress(RemoteError, TimeoutError):
-            events = await self._client.history(EVENTS_MOST)
-            await self._desk.say(story(about, events))
-
-    def _about(self, path: str) -> dict[Field, str | int]:
-        """The journal fields by which the events of a seed or a job are found."""
-        found: dict[str, dict[Field, str | int]] = {
-            seed.path: {Field.DEVICE: seed.device} for seed in self._state.seeds
-        }
-        found |= {job.path: {Field.JOB: job.id, Field.BUNDLE: job.bundle} for job in self._state.jobs}
-        return found.get(path, {})
-
-    def _seed_of(self, path: str) -> SeedView | None:
-        of_job = {job.path: job.seed for job in self._state.jobs}
-        return next((seed for seed in self._state.seeds if seed.path == of_job.get(path, path)), None)
+    async def _tell(self, about: Subject, gone_at: float) -> Notice:
+        """What has happened to what a notice is about."""
+        events = []
+        if self._state != STOPPED:
+            with suppress(RemoteError, TimeoutError):
+                events = await self._client.history(EVENTS_MOST)
+        return story(about.fields, events, gone_at)
 
 
 async def notify(session: str) -> None:

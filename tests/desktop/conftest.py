@@ -153,6 +153,11 @@ class Screen:
         self.stands[number] = call.body[3]
         return Reply("u", [number])
 
+    def press(self, button: str) -> None:
+        """Press a button of the only notice."""
+        (number,) = self.stands
+        self.connection.emit(PATH, NAME, "ActionInvoked", "us", [number, button])
+
 
 StartScreen = Callable[[], Awaitable[Screen]]
 

@@ -25,7 +25,7 @@ TOO_MANY = "org.freedesktop.Notifications.MaximumExceeded"
 NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
 
 
-def unwanted(path: str, button: Button) -> None:
+def unwanted(notice: Notice, button: Button, gone_at: float) -> None:
     pytest.fail("no button was pressed")
 
 
@@ -40,8 +40,10 @@ async def kept(desk: Desk) -> AsyncIterator[None]:
         await asyncio.gather(keeping, return_exceptions=True)
 
 
-async def heard(server: NotificationServer) -> None:
-    """Return when all that was said before has arrived."""
+async def heard(server: NotificationServer, screen: Screen | None = None) -> None:
+    """Return when all that was said before, on the screen too, has arrived."""
+    if screen is not None:
+        await screen.connection.call(DBUS, DBUS_PATH, DBUS, "GetId")
     await server._session.call(DBUS, DBUS_PATH, DBUS, "GetId")
 
 
@@ -179,3 +181,18 @@ async def test_a_stranger_closes_nothing(
     desk.tell({"/1": OTHER})
     await desk.lay_out()
     assert list(screen.stands.values()) == [OTHER.summary]
+
+
+async def test_a_button_works_until_its_notice_is_closed(server: NotificationServer, start_screen: StartScreen) -> None:
+    pressed: list[str] = []
+    screen, desk = await start_screen(), Desk(server, lambda notice, *_: pressed.append(notice.summary))
+    desk.tell({"/1": FAILED})
+    await desk.lay_out()
+    desk.tell({})
+    await desk.lay_out()
+    screen.press("DETAILS")
+    await heard(server, screen)
+    screen.connection.emit(PATH, NAME, "NotificationClosed", "uu", [*screen.stands, 2])
+    screen.press("DETAILS")
+    await heard(server, screen)
+    assert pressed == [FAILED.summary]

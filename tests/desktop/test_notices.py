@@ -34,11 +34,12 @@ def test_a_job_that_is_queued_is_counted_on_its_stick_and_has_no_notice_of_its_o
     told = notices(replace(STOPPED, seeds=(replace(SEED, state="working", safe_to_remove=False),), jobs=jobs))
     assert told.pop("/s").body.splitlines()[1:] == ["Bundles in the queue: 60"]
     assert all(notice.quiet for notice in told.values())
-    assert not of_job(JOB, plugged_in=True).quiet
+    assert not of_job(JOB, SEED).quiet
 
 
 def test_a_stick_that_may_be_pulled_out_needs_no_button() -> None:
     assert of_seed(SEED) == Notice("DUB-SEED (ACME Stick)", "It may be pulled out", Mood.WELL)
+    assert of_seed(SEED).buttons == ()
 
 
 def test_a_stick_that_somebody_has_mounted_says_where() -> None:
@@ -57,12 +58,9 @@ def test_what_is_refused_is_named_and_the_rest_counted() -> None:
 
 def test_a_stick_that_cannot_be_used_says_why_and_when_it_may_be_pulled_out() -> None:
     failed = replace(SEED, state="failed", error=Error("E", "it cannot be mounted; format it"))
-    assert of_seed(failed) == Notice(
-        "DUB-SEED (ACME Stick)",
-        "It may be pulled out\nit cannot be mounted; format it",
-        Mood.WRONG,
-        buttons=(Button.DETAILS,),
-    )
+    free = of_seed(failed)
+    assert free == Notice("DUB-SEED (ACME Stick)", "It may be pulled out\nit cannot be mounted; format it", Mood.WRONG)
+    assert free.buttons == (Button.DETAILS,)
     held = of_seed(replace(failed, safe_to_remove=False))
     assert held.body.startswith("Eject it before you pull it out\n")
     assert held.buttons == (Button.EJECT, Button.DETAILS)
@@ -70,7 +68,7 @@ def test_a_stick_that_cannot_be_used_says_why_and_when_it_may_be_pulled_out() ->
 
 def test_a_job_says_how_far_it_is_and_how_long_it_takes() -> None:
     end = round((time.time() + 3600.4) * 1_000_000)
-    notice = of_job(replace(JOB, expected_end_time=end), plugged_in=True)
+    notice = of_job(replace(JOB, expected_end_time=end), SEED)
     assert notice == Notice("Syncing tiny", "copying, 512 MiB of 1.00 GiB, 1:00:00 left", Mood.GOING, percent=40)
 
 
@@ -88,13 +86,13 @@ def test_a_job_says_how_far_it_is_and_how_long_it_takes() -> None:
 )
 def test_every_state_of_a_job_has_its_words(state: str, kind: str, summary: str, body: str, mood: Mood) -> None:
     error = Error("E", "why") if mood is Mood.WRONG else NO_ERROR
-    notice = of_job(replace(JOB, state=state, kind=kind, error=error), plugged_in=False)
+    notice = of_job(replace(JOB, state=state, kind=kind, error=error), None)
     assert (notice.summary, notice.body, notice.mood) == (summary, body, mood)
 
 
 def test_a_job_that_has_published_nothing_says_what_is_left_to_do() -> None:
     told = Progress(100, "tiny is copied, not published; while the stick is in: dubseedctl sync --bundle tiny", 1)
-    notice = of_job(replace(JOB, state="done", progress=told), plugged_in=True)
+    notice = of_job(replace(JOB, state="done", progress=told), SEED)
     assert notice.summary == "tiny is copied, not published"
     assert notice.body == "while the stick is in: dubseedctl sync --bundle tiny"
 
@@ -105,7 +103,9 @@ def test_the_stick_of_a_job_can_be_ejected_as_long_as_it_is_there(state: str) ->
     there = notices(replace(STOPPED, seeds=(SEED,), jobs=(ended,)))["/j"]
     gone = notices(replace(STOPPED, jobs=(ended,)))["/j"]
     assert Button.EJECT in there.buttons
+    assert (there.about.seed, there.about.label) == ("/s", "DUB-SEED")
     assert Button.EJECT not in gone.buttons
+    assert there == gone, "it is not shown anew because the stick is pulled"
 
 
 def test_names_cannot_speak_in_other_colours() -> None:
@@ -116,5 +116,16 @@ def test_names_cannot_speak_in_other_colours() -> None:
 def test_the_story_ends_where_the_daemon_was_started() -> None:
     """Before that, numbers of jobs were those of others."""
     of_it = {"dubseed_job": 1}
-    events = [{"message": "new", **of_it}, {"message": "-", "dubseed_event": "started"}, {"message": "old", **of_it}]
+    started = {"time": 2, "message": "-", "dubseed_event": "started"}
+    events = [{"time": 3, "message": "new", **of_it}, started, {"time": 1, "message": "old", **of_it}]
     assert story({Field.JOB: 1}, events).body.splitlines() == ["new", "More: journalctl -x DUBSEED_JOB=1"]
+    assert story({Field.JOB: 1}, events, until=1.5).body.splitlines() == ["old", "More: journalctl -x DUBSEED_JOB=1"]
+
+
+def test_a_story_of_which_nothing_is_known_says_so() -> None:
+    events = [
+        {"time": 1, "message": "of another stick at this device", "dubseed_seed": "v", "dubseed_device": "/dev/sdb1"}
+    ]
+    assert story(of_seed(SEED).about.fields, events).body.splitlines() == [
+        "dubseedd has nothing to tell of it any more", "More: journalctl -x DUBSEED_SEED=u DUBSEED_DEVICE=/dev/sdb1"
+    ]  # fmt: skip

@@ -3,13 +3,14 @@
 import asyncio
 from typing import Any
 
-from dubseedd.adapters.messages import CallFailed, IncomingCall, Reply, Variant
+from dubseedd.adapters.messages import DBUS, CallFailed, IncomingCall, Reply, Variant
+from dubseedd.cli.views import NOT_RUNNING
 from dubseedd.desktop.desk import Desk
 from dubseedd.desktop.notices import Button, Mood, Notice
 from dubseedd.desktop.server import NAME, PATH, NotificationServer
-from dubseedd.names import BUS_NAME
+from dubseedd.names import BUS_NAME, SEED_INTERFACE
 from tests.cli.conftest import LIMIT_SECONDS, Connect, ToyDaemon, ended
-from tests.desktop.conftest import Dunst, Notifier, StartDunst
+from tests.desktop.conftest import Dunst, Notifier, Screen, StartDunst, StartScreen
 
 FAILURE = ("org.dubnium.Seed1.Error.NoSpace", "the store is full; make room")
 
@@ -89,16 +90,17 @@ async def test_why_a_stick_is_not_ejected_is_said(toy: ToyDaemon, dunst: Dunst, 
     assert told["DUB-SEED is not ejected"] == "somebody reads it; close &lt;files&gt;", "it is markup there"
 
 
+def remember(toy: ToyDaemon, *events: dict[str, Any]) -> None:
+    """Have a daemon tell these events, the newest first."""
+    kinds = {int: "x", str: "s"}
+    told = [{key: Variant(kinds[type(value)], value) for key, value in event.items()} for event in events]
+    toy.on["GetHistory"] = lambda _, args: [told]
+
+
 async def test_details_are_what_has_happened(toy: ToyDaemon, dunst: Dunst, notify: Notifier) -> None:
     about = {"dubseed_job": 1, "dubseed_bundle": "tiny"}
     events = [{"time": 1, "message": f"event {number}", **about} for number in (2, 1)]
-    events.append({"time": 1, "message": "of another", "dubseed_job": 2, "dubseed_bundle": "tiny"})
-
-    def history(_: str, args: list[Any]) -> list[Any]:
-        variants = {int: "x", str: "s"}
-        return [[{key: Variant(variants[type(value)], value) for key, value in one.items()} for one in events]]
-
-    toy.on["GetHistory"] = history
+    remember(toy, *events, {"time": 1, "message": "of another", "dubseed_job": 2, "dubseed_bundle": "tiny"})
     path = toy.show_job(1)
     await notify()
     await dunst.shows(1)
@@ -111,6 +113,85 @@ async def test_details_are_what_has_happened(toy: ToyDaemon, dunst: Dunst, notif
     assert told["What has happened"].splitlines() == [
         "event 1", "event 2", "More: journalctl -x DUBSEED_JOB=1 DUBSEED_BUNDLE=tiny"
     ]  # fmt: skip
+
+
+async def looked_again(toy: ToyDaemon, screen: Screen) -> None:
+    """Return when dubseed-notify has seen what the daemon shows now."""
+    path = toy.show_job(9, Bundle="other")
+    await screen.news.until(lambda: "Syncing other" in screen.stands.values())
+    toy.tree.remove(path)
+    await screen.news.until(lambda: "Syncing other" not in screen.stands.values())
+
+
+async def test_details_are_told_though_the_daemon_has_forgotten_the_job(
+    toy: ToyDaemon, start_screen: StartScreen, notify: Notifier
+) -> None:
+    """Later events are those of another job of that number."""
+    about = {"dubseed_job": 1, "dubseed_bundle": "tiny"}
+    remember(toy, {"time": 1 << 60, "message": "later", **about}, {"time": 1, "message": "of it", **about})
+    screen = await start_screen()
+    path = toy.show_job(1)
+    await notify()
+    await screen.news.until(lambda: screen.stands)
+    toy.end_job(path, "failed", *FAILURE)
+    await screen.news.until(lambda: "tiny has failed" in screen.stands.values())
+    toy.tree.remove(path)
+    await looked_again(toy, screen)
+    screen.press("DETAILS")
+    await screen.news.until(lambda: "What has happened" in screen.stands.values())
+    assert screen.asked[-1].body[4].splitlines() == [
+        "of it", "More: journalctl -x DUBSEED_JOB=1 DUBSEED_BUNDLE=tiny"
+    ]  # fmt: skip
+
+
+async def test_a_stick_that_is_gone_is_not_ejected_but_said_to_be_gone(
+    toy: ToyDaemon, start_screen: StartScreen, notify: Notifier
+) -> None:
+    screen = await start_screen()
+    path = toy.show_seed(State="working", SafeToRemove=False)
+    await notify()
+    await screen.news.until(lambda: screen.stands)
+    toy.tree.update(path, SEED_INTERFACE, {"State": "failed", "Error": list(FAILURE)})
+    await screen.news.until(lambda: "the store is full" in screen.asked[-1].body[4])
+    toy.tree.remove(path)
+    await looked_again(toy, screen)
+    screen.press("EJECT")
+    await screen.news.until(lambda: "DUB-SEED is gone" in screen.stands.values())
+    assert toy.calls == []
+
+
+async def test_a_stick_that_is_pulled_in_this_moment_is_said_to_be_gone(
+    toy: ToyDaemon, start_screen: StartScreen, notify: Notifier
+) -> None:
+    def eject(path: str, args: list[Any]) -> list[Any]:
+        raise CallFailed(f"{DBUS}.Error.UnknownObject", f"no object {path}")
+
+    toy.on["Eject"] = eject
+    screen = await start_screen()
+    toy.show_seed(State="working", SafeToRemove=False)
+    await notify()
+    await screen.news.until(lambda: screen.stands)
+    screen.press("EJECT")
+    await screen.news.until(lambda: "DUB-SEED is gone" in screen.stands.values())
+
+
+async def test_no_stick_is_ejected_by_a_daemon_that_does_not_run(
+    toy: ToyDaemon, start_screen: StartScreen, notify: Notifier
+) -> None:
+    screen = await start_screen()
+    seed, job = toy.show_seed(State="done"), toy.show_job(1)
+    await notify()
+    await screen.news.until(lambda: screen.stands)
+    toy.change_job(job, Seed=seed)
+    toy.end_job(job, "failed", *FAILURE)
+    await screen.news.until(lambda: "tiny has failed" in screen.stands.values())
+    toy.show_job(2)
+    await screen.news.until(lambda: len(screen.stands) == 2)
+    await toy.connection.close()
+    await screen.news.until(lambda: len(screen.stands) == 1)
+    screen.press("EJECT")
+    await screen.news.until(lambda: "DUB-SEED is not ejected" in screen.stands.values())
+    assert screen.asked[-1].body[4] == NOT_RUNNING
 
 
 async def test_a_bar_disappears_with_the_daemon(toy: ToyDaemon, dunst: Dunst, notify: Notifier) -> None:
@@ -188,8 +269,8 @@ async def test_a_button_that_is_pressed_as_soon_as_it_is_there_is_not_lost(conne
         asyncio.get_running_loop().call_soon(eager.emit, PATH, NAME, "ActionInvoked", "us", [7, "EJECT"])
         return Reply("u", [7])
 
-    def wanted(path: str, button: Button) -> None:
-        assert (path, button) == ("/seed", Button.EJECT)
+    def wanted(notice: Notice, button: Button, _: float) -> None:
+        assert (notice.summary, button) == ("a stick", Button.EJECT)
         pressed.set()
 
     eager.answer(answer)
