@@ -44,9 +44,10 @@ class Notifier:
             for part in ended:
                 part.result()
         finally:
-            for part in parts:
-                part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
+            begun = [*parts, *self._deeds]
+            for task in begun:
+                task.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
             await self._desk.clear()
 
     async def _follow(self) -> None:
@@ -67,7 +68,8 @@ class Notifier:
     async def _answer(self, about: Subject, button: Button, gone_at: float) -> None:
         """Do what a button asks for, and say what came of it."""
         eject = button is Button.EJECT
-        await self._desk.say(printable(await self._eject(about)) if eject else await self._tell(about, gone_at))
+        with suppress(BusGone):  # whoever follows a bus says so
+            await self._desk.say(printable(await self._eject(about)) if eject else await self._tell(about, gone_at))
 
     async def _eject(self, about: Subject) -> Notice:
         """Eject the stick that a notice is about, or that its job was of."""

@@ -3,14 +3,20 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from dubseedd.adapters.bus import Connection
 from dubseedd.adapters.messages import DBUS, CallFailed, IncomingCall, Reply, Variant
+from dubseedd.cli.client import Client
 from dubseedd.cli.views import NOT_RUNNING
+from dubseedd.desktop import main
 from dubseedd.desktop.desk import Desk
 from dubseedd.desktop.notices import Button, Mood, Notice
 from dubseedd.desktop.server import NAME, PATH, NotificationServer
 from dubseedd.names import BUS_NAME, SEED_INTERFACE
 from tests.cli.conftest import LIMIT_SECONDS, Connect, ToyDaemon, ended
 from tests.desktop.conftest import Dunst, Notifier, Screen, StartDunst, StartScreen
+from tests.machine import Machine
 
 FAILURE = ("org.dubnium.Seed1.Error.NoSpace", "the store is full; make room")
 
@@ -54,6 +60,19 @@ async def test_a_bar_that_was_dismissed_stays_away(toy: ToyDaemon, dunst: Dunst,
     toy.show_job(2, Bundle="other")
     await dunst.shows(1)
     assert [one["summary"] for one in await dunst.dismissed()] == ["Syncing other"]
+
+
+def hold_eject(toy: ToyDaemon) -> tuple[asyncio.Event, asyncio.Event]:
+    """Have a daemon take its time for Eject; an event when it is asked, and one that lets it answer."""
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: str) -> None:
+        asked.set()
+        await answers.wait()
+
+    toy.on["Eject"] = lambda path, args: []
+    toy.before_reply = hold
+    return asked, answers
 
 
 async def test_eject_is_a_button(toy: ToyDaemon, dunst: Dunst, notify: Notifier) -> None:
@@ -251,6 +270,51 @@ async def test_it_waits_for_a_daemon_and_for_a_notification_server(
     async with start_dunst() as dunst:
         await dunst.shows(1)
         assert process.returncode is None
+
+
+async def test_it_ends_while_a_stick_is_being_ejected(
+    toy: ToyDaemon,
+    start_screen: StartScreen,
+    server: NotificationServer,
+    bus_address: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, _ = hold_eject(toy)
+    screen = await start_screen()
+    toy.show_seed(State="working", SafeToRemove=False)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus_address)
+    async with Client.open(wakes=False) as client:
+        notifier = main.Notifier(client, server)
+        running = asyncio.ensure_future(notifier.run())
+        await screen.news.until(lambda: screen.stands)
+        screen.press("EJECT")
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await asked.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert not notifier._deeds
+    assert screen.stands == {}
+
+
+async def test_a_session_that_goes_while_a_stick_is_being_ejected_is_one_sentence(
+    toy: ToyDaemon, bus: Machine, notify: Notifier
+) -> None:
+    asked, answers = hold_eject(toy)
+    screen = Screen(await Connection.open(bus.bus_address))
+    await screen.connection.request_name(NAME)
+    toy.show_seed(State="working", SafeToRemove=False)
+    process = await notify(DBUS_SESSION_BUS_ADDRESS=bus.bus_address)
+    await screen.news.until(lambda: screen.stands)
+    screen.press("EJECT")
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await asked.wait()
+    bus.stop()
+    await screen.connection.close()
+    answers.set()
+    toy.show_job(1)
+    said = await ended(process)
+    assert (said.status, said.out) == (3, "")
+    assert said.err.splitlines() == [said.err.strip()]
 
 
 async def test_without_a_bus_it_says_so(notify: Notifier) -> None:
