@@ -31,7 +31,7 @@ DOINGS = {
     "verify": "Verifying {bundle}",
     "rollback": "Rolling {bundle} back",
 }
-"""What a job does, by its kind."""
+"""What a job does, by its kind; one that the daemon has forgotten has none."""
 NOTHING_KNOWN = "dubseedd has nothing to tell of it any more"
 
 
@@ -85,7 +85,7 @@ def notices(state: State) -> dict[str, Notice]:
     plugged = {seed.path: seed for seed in state.seeds}
     queued = Counter(job.seed for job in state.jobs if job.state == "queued")
     told = {seed.path: of_seed(seed, queued[seed.path]) for seed in state.seeds}
-    return told | {job.path: of_job(job, plugged.get(job.seed)) for job in state.jobs if job.kind in DOINGS}
+    return told | {job.path: of_job(job, plugged.get(job.seed)) for job in state.jobs}
 
 
 def of_seed(seed: SeedView, queued: int = 0) -> Notice:
@@ -127,7 +127,7 @@ def of_job(job: JobView, seed: SeedView | None) -> Notice:
     path, label = (seed.path, seed.label) if seed else (NO_OBJECT, "")
     about = Subject(path, label, {Field.JOB: job.id, Field.BUNDLE: job.bundle})
     job = text.printable(job)
-    title = TITLES.get(job.state, DOINGS[job.kind]).format(bundle=job.bundle)
+    title = TITLES.get(job.state, DOINGS.get(job.kind, "{bundle}")).format(bundle=job.bundle)
     eject = (Button.EJECT,) if seed else ()
     if job.state == "done":
         done, _, more = (job.progress.message or f"{job.bundle} is done").partition("; ")

@@ -97,6 +97,13 @@ def test_a_job_that_has_published_nothing_says_what_is_left_to_do() -> None:
     assert notice.body == "while the stick is in: dubseedctl sync --bundle tiny"
 
 
+def test_a_job_that_the_daemon_has_forgotten_says_how_it_has_ended() -> None:
+    forgotten = JobView("/j", 1, "", "tiny", "failed", error=Error("E", "why"))
+    told = notices(replace(STOPPED, jobs=(forgotten, replace(forgotten, path="/k", state="done", error=NO_ERROR))))
+    assert (told["/j"].summary, told["/j"].body) == ("tiny has failed", "why")
+    assert told["/k"].summary == "tiny is done"
+
+
 @pytest.mark.parametrize("state", ["done", "failed", "interrupted"])
 def test_the_stick_of_a_job_can_be_ejected_as_long_as_it_is_there(state: str) -> None:
     ended = replace(JOB, state=state)
