@@ -22,6 +22,7 @@ from tools.machine import start, start_display
 
 __all__ = ["toy"]
 DUNST = "org.dunstproject.cmd0"
+FAILURE = ("org.dubnium.Seed1.Error.NoSpace", "the store is full; make room")
 RUN = "import sys; from dubseedd.desktop.main import main; sys.exit(main())"
 
 StartDunst = Callable[[], AbstractAsyncContextManager["Dunst"]]
