@@ -137,7 +137,7 @@ class Client:
                     "dubseedd was stopped or restarted meanwhile; dubseedctl status shows how things are", UNREACHABLE
                 )
             try:
-                state = STOPPED if self._away else await self.state()
+                state = STOPPED if self._away and self._connection.is_open else await self.state()
             except RemoteError:
                 if not self._lost:
                     raise

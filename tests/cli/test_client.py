@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from dbus_next import Message
 
-from dubseedd.adapters.messages import DBUS, DBUS_PATH, CallFailed, IncomingCall, Reply
+from dubseedd.adapters.messages import DBUS, DBUS_PATH, BusGone, CallFailed, IncomingCall, Reply
 from dubseedd.cli import client
 from dubseedd.cli.client import Client
 from dubseedd.cli.views import STOPPED, State
@@ -54,6 +54,14 @@ async def test_who_looks_on_for_ever_is_told_once_of_a_job_that_the_daemon_has_f
     assert [(job.path, job.error) for job in (await following(states)).jobs] == [(path, FAILURE)]
     toy.tree.update(ROOT_PATH, MANAGER_INTERFACE, {"Status": "something else"})
     assert (await following(states)).jobs == ()
+
+
+async def test_who_waits_for_a_daemon_is_told_when_the_bus_is_gone(opened: Client) -> None:
+    states = opened.states(patient=True)
+    assert await following(states) == STOPPED
+    await opened._connection.close()
+    with pytest.raises(BusGone):
+        await following(states)
 
 
 class Refusing:
