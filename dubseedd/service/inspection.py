@@ -62,6 +62,7 @@ class Inspection:
             await self._give_up(seed, Failure(ErrorName.INTERNAL, "internal error, see the journal"))
         finally:
             seed.looked_at.set()
+            self._mounting.announce(seed)
 
     async def _take(self, seed: Seed, config: Config) -> None:
         """Is this a device to take a seed from at all?"""

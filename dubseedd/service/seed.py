@@ -63,8 +63,8 @@ class Seed:
 
     @property
     def safe_to_remove(self) -> bool:
-        """No job reads it and nobody has it mounted."""
-        return self.readers == 0 and not self.mount_points and not self.our_mount
+        """It has been looked at, no job reads it and nobody has it mounted."""
+        return self.looked_at.is_set() and self.readers == 0 and not self.mount_points and not self.our_mount
 
     @property
     def fields(self) -> dict[Field, str | int]:

@@ -21,6 +21,7 @@ from dubseedd.service.conductor import Conductor
 from dubseedd.service.job import Job
 from dubseedd.service.jobs import Jobs
 from dubseedd.service.requests import Requests
+from dubseedd.service.seed import Seed
 from dubseedd.service.worker import in_thread
 from tests.support.bundles import contents, model_files, published
 from tests.support.world import World, conducted, config_of, is_served, served, served_all
@@ -35,6 +36,30 @@ async def test_a_stick_is_served(world: World) -> None:
         assert contents(world.folder / "store/tiny") == published(FILES)
         await world.until(lambda: world.told(EventName.SAFE_TO_REMOVE))
         assert world.asked == ["find", "mount", "unmount"]
+
+
+async def test_a_stick_that_nobody_has_looked_at_yet_may_not_be_pulled_out(world: World) -> None:
+    """Whoever waits for that would pull it right before it is mounted."""
+    async with conducted(world) as conductor:
+        device = world.plug(world.stick({"tiny": FILES}))
+        seed = conductor.seeds.all[device.number]
+        assert (seed.readers, seed.mount_points, conductor.safe_to_remove) == (0, (), False)
+        await served(world, conductor)
+        await world.until(lambda: conductor.safe_to_remove)
+
+
+async def test_a_stick_that_is_not_taken_at_all_may_be_pulled_out_at_once(world: World) -> None:
+    shown: list[tuple[bool, SeedState]] = []
+
+    class Shown(Listener):
+        def changed(self, thing: Thing) -> None:
+            if isinstance(thing, Seed):
+                shown.append((thing.safe_to_remove, thing.state))
+
+    async with conducted(world) as conductor:
+        conductor.board.listeners.append(Shown())
+        world.plug(replace(world.stick({"tiny": FILES}), filesystem="minix"))
+        await world.until(lambda: shown[-1] == (True, SeedState.FAILED))
 
 
 async def test_two_bundles_of_one_content_are_both_installed(world: World) -> None:

@@ -1,5 +1,7 @@
 """The one sentence that a person is told."""
 
+from typing import Any
+
 import pytest
 
 from dubseedd.core.device import BlockDevice
@@ -14,6 +16,13 @@ STICK = BlockDevice("/dev/sdb1", (8, 17), 12, "filesystem", "DUB-SEED", "u-1", "
 
 def job(state: JobState, error: tuple[str, str] = ("", "")) -> Job:
     return Job(1, JobKind.SYNC, Wish("tiny"), state=state, error=error)
+
+
+def looked_at(**how: Any) -> Seed:
+    """A stick with which nothing is to be done."""
+    seed = Seed("s", STICK, SeedState.DONE, **how)
+    seed.looked_at.set()
+    return seed
 
 
 def said(jobs: list[Job], seeds: list[Seed], last: Job | None = None, installed: int = 1) -> str:
@@ -53,13 +62,11 @@ async def test_a_stick_that_is_looked_at_is_neither_done_nor_somebody_elses(stat
 
 
 async def test_a_stick_that_is_done_may_be_pulled_out() -> None:
-    assert (
-        said([], [Seed("s", STICK, SeedState.DONE)]) == "1 bundle installed, nothing to do; the stick may be pulled out"
-    )
+    assert said([], [looked_at()]) == "1 bundle installed, nothing to do; the stick may be pulled out"
 
 
 async def test_a_stick_with_something_that_nobody_installs_unasked_says_how() -> None:
-    seed = Seed("s", STICK, SeedState.DONE, verdicts={"old": "current", "tiny": "staged"})
+    seed = looked_at(verdicts={"old": "current", "tiny": "staged"})
     assert said([], [seed]) == (
         "1 bundle installed; to install tiny from the stick: dubseedctl sync --bundle tiny; the stick may be pulled out"
     )
