@@ -62,7 +62,7 @@ async def test_watch_waits_for_the_first_job_and_ends_with_the_outcome(
         text=True,
     )
     assert watching.stdout is not None
-    assert "waiting for a stick labelled DUB-SEED" in watching.stdout.readline()
+    assert "waiting for a stick labelled " in watching.stdout.readline()
     stick = plug(make_stick({"tiny": FILES}))
     lines = watching.stdout.read().splitlines()
     watching.stdout.close()
