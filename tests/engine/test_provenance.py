@@ -1,6 +1,5 @@
 """Where a bundle came from is shown as long as it is installed."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from dubseedd.engine.store import Store
 from dubseedd.engine.syncing import Readiness
 from tests.engine.conftest import Syncing
 from tests.support.bundles import model_files, write_bundle
+from tests.support.users import needs_roots_work
 
 FILES = model_files()
 ABOUT = About("tiny", Origin("owner/tiny", "ab12", "mit"), 3, 99, "2026-01-31T12:00:00Z", "a test").render()
@@ -39,9 +39,8 @@ def test_it_is_what_the_bundle_records(models: Path, sync: Syncing, store: Store
     assert source_shown(store) == source
 
 
+@needs_roots_work
 def test_a_bundle_that_is_adopted_has_it_as_well(models: Path, sync: Syncing, store: Store) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root's work is adopted")
     files = {**FILES, "dubnium-bundle.json": ABOUT}
     write_bundle(models / "tiny", files)
     write_bundle(Path(store.path) / "tiny", files)

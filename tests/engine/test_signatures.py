@@ -24,6 +24,7 @@ from tests.engine.conftest import Syncing
 from tests.support.bundles import manifest_of, model_files, published, write_bundle
 from tests.support.opened import opened_by_a_sync
 from tests.support.signing import make_key, public, sign
+from tests.support.users import needs_roots_work
 
 FILES = model_files()
 OTHERS = model_files(seed=b"2")
@@ -272,22 +273,20 @@ def test_sha256sum_accepts_a_manifest_that_is_bound(models: Path) -> None:
     subprocess.run(["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
 
 
+@needs_roots_work
 def test_what_was_put_into_the_store_by_hand_is_adopted_with_the_seeds_signer(
     models: Path, sync: Syncing, store: Store, key: Path
 ) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root's work is adopted")
     sign(write_bundle(models / "tiny", FILES), key)
     write_bundle(Path(store.path) / "tiny", FILES)
     assert sync("tiny") is Readiness.ADOPTABLE
     assert receipt_of(store).signer == "ops@example.org"
 
 
+@needs_roots_work
 def test_an_older_revision_in_the_store_that_was_adopted_first_is_nobodys(
     models: Path, sync: Syncing, store: Store, key: Path
 ) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root's work is adopted")
     sign(write_bundle(models / "tiny", FILES), key)
     write_bundle(Path(store.path) / "tiny", OTHERS)
     assert sync("tiny") is Readiness.STAGED
