@@ -1,6 +1,7 @@
 """Advice: what a person should do next, in a sentence. Pure functions from what is seen to words."""
 
 from dubseedd.cli.views import SeedView, State
+from dubseedd.core.plan import INSTALLABLE
 from dubseedd.core.serving import Server
 from dubseedd.names import ERROR_PREFIX
 
@@ -44,7 +45,7 @@ def _waiting(state: State) -> str:
     """What a stick has and nobody installs unasked: by the configuration, or since it was rolled back from."""
     for seed in state.seeds:
         for bundle in seed.bundles:
-            if bundle.verdict in ("new", "update", "staged"):
+            if bundle.verdict in INSTALLABLE:
                 return f"to install {bundle.name} while the stick is in: dubseedctl sync --bundle {bundle.name}"
     return ""
 

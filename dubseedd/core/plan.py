@@ -36,6 +36,10 @@ class Verdict(StrEnum):
     FOREIGN = "foreign"
 
 
+INSTALLABLE = frozenset({Verdict.NEW, Verdict.UPDATE, Verdict.STAGED})
+"""Those of a bundle that the store has not, or not in this version, and takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One file, its origin and, within the store, the path that holds the same bytes.

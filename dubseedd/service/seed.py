@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from dubseedd.core.device import BlockDevice, Disk
 from dubseedd.core.lifecycle import SeedState, seed_step
-from dubseedd.core.plan import Verdict
+from dubseedd.core.plan import INSTALLABLE, Verdict
 from dubseedd.engine.scanning import Offer
 from dubseedd.errors import NO_ERROR, Failure, SeedGone
 from dubseedd.names import Field
@@ -99,9 +99,8 @@ class Seed:
 
     @property
     def installable(self) -> list[str]:
-        """The bundles that the store has not, or not in this version, and could take."""
-        wanted = {Verdict.NEW.value, Verdict.UPDATE.value, Verdict.STAGED.value}
-        return [name for name, verdict in self.verdicts.items() if verdict in wanted]
+        """The bundles that a sync would install."""
+        return [name for name, verdict in self.verdicts.items() if verdict in INSTALLABLE]
 
     def wants(self, name: str) -> bool:
         """Is the bundle one to take unasked: not here yet, and not the version that was rolled back from?"""
