@@ -85,6 +85,14 @@ class Connection:
     def is_open(self) -> bool:
         return not self._lost.done()
 
+    async def owner_of(self, name: str) -> str:
+        """The unique name of who has a well-known one, "" where nobody has it. Raises as `call`."""
+        try:
+            (owner,) = await self.call(DBUS, DBUS_PATH, DBUS, "GetNameOwner", "s", [name])
+        except RemoteError:
+            return ""
+        return str(owner)
+
     async def lost(self) -> None:
         """Return when the connection is gone."""
         await asyncio.wait({self._lost})

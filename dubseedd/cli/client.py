@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
 from dubseedd.adapters.bus import Connection
-from dubseedd.adapters.messages import DBUS, DBUS_PATH, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.messages import DBUS, Match, RemoteError, Signal, Variant
 from dubseedd.adapters.units import unit_named
 from dubseedd.cli.exits import UNREACHABLE, Complaint
 from dubseedd.cli.terminal import somebody_is_there
@@ -77,10 +77,7 @@ class Client:
 
     async def _find_owner(self) -> None:
         """Who the daemon is now; what a signal has said of it meanwhile is newer."""
-        try:
-            (owner,) = await self._connection.call(DBUS, DBUS_PATH, DBUS, "GetNameOwner", "s", [BUS_NAME])
-        except RemoteError:
-            owner = ""
+        owner = await self._connection.owner_of(BUS_NAME)
         if self._owner is None:
             self._owner = owner
 

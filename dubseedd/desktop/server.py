@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 from dubseedd.adapters.bus import Connection
-from dubseedd.adapters.messages import DBUS, DBUS_PATH, BusGone, Match, RemoteError, Signal, Variant
+from dubseedd.adapters.messages import DBUS, BusGone, Match, RemoteError, Signal, Variant
 from dubseedd.cli.asking import NO_DAEMON, NO_START
 from dubseedd.desktop.notices import Button, Mood, Notice
 
@@ -77,10 +77,7 @@ class NotificationServer:
 
     async def _find_owner(self) -> None:
         """Who the server is now; what a signal has said of it meanwhile is newer."""
-        try:
-            (owner,) = await self._session.call(DBUS, DBUS_PATH, DBUS, "GetNameOwner", "s", [NAME])
-        except RemoteError:
-            owner = ""
+        owner = await self._session.owner_of(NAME)
         if self._owner is None:
             self._owner = owner
 

@@ -69,7 +69,7 @@ class Offer:
     refusal: Failure | None = None
 
 
-def policy_of(config: Config) -> Policy:
+def _policy_of(config: Config) -> Policy:
     """What the configuration allows, and whose signatures it demands, by the files as they are now."""
     return Policy(config.trust.pickle_allowed, proven(enrolled_in(config.trust.allowed_signers)))
 
@@ -95,7 +95,7 @@ class SeedFolder:
         """Open it below the descriptor `root`; SeedRefused (FileMissing) where the seed has no such folder. `device` is
         what the seed lies on, None where that is any folder."""
         self.uuid = device.uuid if device else ""
-        self._policy = policy_of(config)
+        self._policy = _policy_of(config)
         self._filesystem = device.filesystem if device else ""
         self._device = device.node if device else ""
         self._models = _open_models(root, config.seed.models)
